@@ -1,0 +1,1 @@
+"""What the three programs share: wire format, identity on disk, MQTT session, console."""
