@@ -1,0 +1,92 @@
+"""Every limit, timeout and lifetime, in one frozen object.
+
+Each can be set as ``SEALCAST_<NAME>`` in the environment or as ``<name>`` in the folder's settings.toml; the
+environment wins. Sizes are bytes, times are seconds, lifetimes are days.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic-settings reads the annotations at run time
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from common.errors import ConfigurationError
+
+SETTINGS_FILE = "settings.toml"
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+
+
+class Settings(BaseSettings):
+    """The limits of docs/protocol.md ("Limits") and what each program waits for."""
+
+    model_config = SettingsConfigDict(env_prefix="SEALCAST_", frozen=True, extra="ignore")
+
+    maximum_image_size: int = 64 * MEBIBYTE
+    # Header, certificate, attributes and a thousand recipients fit into the mebibyte on top of the image.
+    maximum_sealed_size: int = 65 * MEBIBYTE
+    maximum_pixels: int = 80_000_000
+    maximum_request_size: int = 64 * KIBIBYTE
+    fetch_part_size: int = MEBIBYTE
+    release_batch: int = 64
+    maximum_direct_recipients: int = 64
+
+    connect_timeout: float = 10.0
+    reply_timeout: float = 30.0
+    reconnect_longest_wait: float = 30.0
+    clock_tolerance: float = 300.0
+
+    member_certificate_days: int = 90
+    service_certificate_days: int = 365
+    authority_days: int = 3650
+    crl_days: int = 30
+    # Long before nextUpdate: after it the broker locks every member out (measured, 2.0.11 and 2.1.2).
+    crl_reissue_days: int = 1
+
+    subscriber_session_seconds: int = 7 * 24 * 3600
+    registrar_session_seconds: int = 24 * 3600
+    # Images that wait in memory for their announcement; past either bound the oldest is fetched again later.
+    waiting_images: int = 8
+    waiting_bytes: int = 128 * MEBIBYTE
+
+    minimum_password_length: int = 15
+    maximum_password_length: int = 1024
+    password_workers: int = 1
+    password_queue: int = 32
+    request_workers: int = 4
+    request_queue: int = 64
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the arguments, then the environment, then the folder's settings.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(home: Path) -> Settings:
+    """Return the settings for the folder ``home``; raises ConfigurationError for a bad value."""
+
+    class FolderSettings(Settings):
+        model_config = SettingsConfigDict(toml_file=home / SETTINGS_FILE)
+
+    try:
+        return FolderSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise ConfigurationError(
+            f"the setting {name} does not fit: {first['msg'].lower()}",
+            hint=f"mend it in {home / SETTINGS_FILE} or in SEALCAST_{name.upper()}",
+        ) from error
