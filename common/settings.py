@@ -6,7 +6,7 @@ environment wins. Sizes are bytes, times are seconds, lifetimes are days.
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic-settings reads the annotations at run time
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -17,6 +17,9 @@ from pydantic_settings import (
 )
 
 from common.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SETTINGS_FILE = "settings.toml"
 KIBIBYTE = 1024

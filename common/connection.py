@@ -1,0 +1,84 @@
+"""The way to a door of the broker: its address, its TLS context, and what to tell a person when it fails.
+
+docs/protocol.md, "Connections".
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.errors import SessionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HOST_NAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
+_ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a door of the broker is."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def verified_context(authorities: bytes, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Return a TLS 1.3 context that trusts only ``authorities`` (PEM) and shows ``certificate`` if given."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=authorities.decode())
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """Return a context for the first contact, on which nothing is sent but a subscription to trust/ca."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def explain(error: OSError, address: Address) -> SessionError:
+    """Return what a person can do about a connection that did not come about."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in {_HOST_NAME_MISMATCH, _ADDRESS_MISMATCH}:
+            return SessionError(
+                f"the broker's certificate is not for {address.host}",
+                hint="use a name that was given to registrar init --host",
+                code="untrusted_broker",
+            )
+        return SessionError(
+            f"the broker at {address} has a certificate of another authority",
+            hint="do not go on; compare the fingerprint with the one that registrar fingerprint prints",
+            code="untrusted_broker",
+        )
+    if isinstance(error, ssl.SSLError):
+        return SessionError(
+            f"no TLS 1.3 session with {address}",
+            hint="check --port and --enrol-port: the members' door is 8883, the enrolment door 8884",
+            code="no_tls",
+        )
+    if isinstance(error, socket.gaierror):
+        return SessionError(f"the host name {address.host} is not known", hint="check --broker", code="unknown_host")
+    if isinstance(error, TimeoutError):
+        return SessionError(
+            f"the broker at {address} does not answer",
+            hint="check --broker and the network",
+            code="broker_silent",
+        )
+    return SessionError(
+        f"no broker answers at {address}",
+        hint="start it (registrar serve --with-broker), or check --broker, --port and --enrol-port",
+        code="no_broker",
+    )

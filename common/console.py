@@ -1,0 +1,202 @@
+"""The command line's side of everything: global options, settings.toml, JSON lines, ``error:`` and ``hint:``.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage. A person never sees a traceback; with SEALCAST_DEBUG=1 a
+developer does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import platformdirs
+import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from common.errors import ConfigurationError, SealcastError
+from common.files import reason, write_private
+from common.settings import SETTINGS_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+FAILED, WRONG_USAGE = 1, 2
+_GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words each takes
+
+
+def option(*names: str, help: str, **details: Any) -> Any:  # noqa: A002, ANN401 - Typer's own words and types
+    """Return a Typer option that can also come from ``SEALCAST_<NAME>``."""
+    variable = "SEALCAST_" + names[0].split("/")[0].lstrip("-").replace("-", "_").upper()
+    return typer.Option(*names, help=help, envvar=variable, **details)
+
+
+HomeOption = Annotated[Path, option("--home", help="The folder that holds the identity, or the registrar.")]
+JsonOption = Annotated[bool, option("--json", help="Print one JSON object a line.")]
+VerboseOption = Annotated[bool, option("--verbose", help="Log what is going on to stderr.")]
+
+
+def now() -> dt.datetime:
+    """Return the time, aware, in UTC: the programs' one clock."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Printer:
+    """Prints what happens: a line for people, or with ``as_json`` one JSON object a line and nothing else."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._lock = threading.Lock()
+
+    def event(self, line: str | None, **members: object) -> None:
+        """Print ``members`` as JSON, or ``line`` for people (None: nothing)."""
+        text = json.dumps(members, default=str, ensure_ascii=False) if self.as_json else line
+        if text is not None:
+            with self._lock:
+                print(text, flush=True)  # noqa: T201 - this is where the programs print
+
+
+class Stop:
+    """Turns SIGTERM and SIGINT into a flag, so that a daemon finishes what it holds and exits 0."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds; return whether the daemon was asked to stop."""
+        return self._event.wait(timeout)
+
+
+def run(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a program's command line and exit with 0, 1 or 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(_run(app, program, given))
+    except SealcastError as error:
+        sys.exit(fail(error))
+    except TyperException as error:
+        sys.exit(fail(ConfigurationError(_first_small(error.message), hint=f"see {program} --help"), WRONG_USAGE))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(fail(SealcastError("interrupted")))
+    except BrokenPipeError:
+        # Whoever read our output is gone; the interpreter's own flush at exit must not complain about it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:
+        if os.environ.get("SEALCAST_DEBUG"):
+            raise
+        unexpected = SealcastError(
+            f"unexpected {type(error).__name__}: {error}",
+            hint="this is a fault of Sealcast; please report it with what SEALCAST_DEBUG=1 shows",
+        )
+        sys.exit(fail(unexpected))
+
+
+def fail(error: SealcastError, exit_code: int = FAILED) -> int:
+    """Print the ``error:`` line and, if there is one, the ``hint:`` line; return the exit code."""
+    print(f"error: {error.message}", file=sys.stderr)  # noqa: T201 - this is where the programs print
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201 - the same
+    return exit_code
+
+
+def start_logging(*, verbose: bool) -> None:
+    """Send the log to stderr: warnings, or with ``verbose`` everything that is worth a line."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
+    """Return a password from the terminal, or the first line of stdin; raises ConfigurationError without one."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif sys.stdin.isatty():
+        password = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+    else:
+        raise ConfigurationError(
+            "there is no terminal to ask for the password", hint="use --password-stdin", code="no_password"
+        )
+    if not password:
+        raise ConfigurationError("the password is empty", hint="give one line on stdin", code="no_password")
+    return password
+
+
+def remember(home: Path, **values: str | int) -> None:
+    """Keep settings in the folder's settings.toml; what else stands there stays as it is."""
+    path = home / SETTINGS_FILE
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line.split("=")[0].strip() not in values]
+    ours = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    write_private(path, "\n".join([*ours, *kept, ""]).encode())
+
+
+def _run(app: typer.Typer, program: str, given: list[str]) -> int:
+    command = get_command(app)
+    arguments = _move_global_options(given)
+    names = list(getattr(command, "commands", {}))
+    defaults = _read_settings(_home_among(arguments) or default_home(program))
+    result = command.main(
+        arguments, prog_name=program, standalone_mode=False, default_map=dict.fromkeys(names, defaults)
+    )
+    return result if isinstance(result, int) else 0
+
+
+def default_home(program: str) -> Path:
+    """Return the platform's folder for the registrar, or for the member's identity that the other two share."""
+    return platformdirs.user_data_path("sealcast") / ("registrar" if program == "registrar" else "member")
+
+
+def _move_global_options(arguments: list[str]) -> list[str]:
+    """Return the arguments with --home, --json and --verbose behind the command's name: they may stand anywhere."""
+    moved: list[str] = []
+    rest = list(arguments)
+    while rest and (width := _GLOBAL_OPTIONS.get(rest[0].split("=")[0])):
+        width = 1 if "=" in rest[0] else width
+        moved, rest = moved + rest[:width], rest[width:]
+    return rest[:1] + moved + rest[1:]
+
+
+def _home_among(arguments: list[str]) -> Path | None:
+    for index, argument in enumerate(arguments):
+        if argument == "--home":
+            return Path(*arguments[index + 1 : index + 2])
+        if argument.startswith("--home="):
+            return Path(argument.removeprefix("--home="))
+    named = os.environ.get("SEALCAST_HOME")
+    return Path(named) if named else None
+
+
+def _read_settings(home: Path) -> dict[str, Any]:
+    path = home / SETTINGS_FILE
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {reason(error)}", hint="mend its permissions") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}", hint="mend the line, or remove the file") from error
+
+
+def _first_small(message: str) -> str:
+    return (message[:1].lower() + message[1:]).removesuffix(".")

@@ -1,0 +1,149 @@
+"""First contact and enrolment of a device (docs/protocol.md, "First contact" and "Enrolling")."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from pydantic import SecretStr
+
+from common import certificates, messages, topics
+from common.certificates import Trust
+from common.connection import unverified_context, verified_context
+from common.enveloping import Cipher, encrypt
+from common.errors import ConfigurationError, VerificationError
+from common.files import reason
+from common.identity import CERTIFICATE, Device, Identity, anonymous_client_id, check_own, save_enrolment
+from common.registrar_client import read_reply
+from common.session import Session, SessionOptions
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from common.connection import Address
+
+_PIN = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Where to enrol, and the pin: the root's fingerprint.
+
+    With the root itself the broker is verified from the first byte on.
+    """
+
+    door: Address
+    pin: str
+    root: x509.Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of an enrolment: the registrar's words, and the identity."""
+
+    message: str
+    identity: Identity
+
+
+def enrol(
+    home: Path,
+    user: str,
+    password: str,
+    contact: Contact,
+    *,
+    key_size: int,
+    options: SessionOptions,
+    clock: Callable[[], dt.datetime],
+) -> Enrolment:
+    """Register ``user``, or log in on this device, and write its identity to ``home``.
+
+    Raises RefusedError with the registrar's code, VerificationError where broker or registrar are not the pinned ones.
+    """
+    topics.check_user_name(user)
+    _check_folder(home, user, now=clock())
+    root = contact.root or _read_root(contact, options, now=clock())
+    device = Device.prepare(home, key_size=key_size)
+    client_id = device.client_id("enrolment", fresh=True)
+    with Session(contact.door, client_id, verified_context(certificates.to_pem(root)), options) as session:
+        trust, registrar = _read_trust(session, contact.pin, now=clock())
+        request = messages.EnrolRequest(
+            topic=topics.enrolment(client_id),
+            sent_at=clock(),
+            user=user,
+            password=SecretStr(password),
+            csr=certificates.make_csr(device.key, user),
+        )
+        sealed = encrypt(request.to_json(), [registrar], Cipher.AES_256_GCM)
+        session.subscribe(topics.all_replies(client_id))
+        reply = session.request(request.topic, sealed, operation=request.operation)
+    result, _ = read_reply(reply.payload, request, sealed, messages.EnrolResult, trust=trust, now=clock())
+    certificate = certificates.read_certificate(result.certificate.encode())
+    check_own(certificate, device.key, user, trust, now=clock())
+    save_enrolment(device, certificate, registrar, trust)
+    return Enrolment(result.message, Identity.load(home, now=clock()))
+
+
+def parse_pin(text: str) -> str:
+    """Return a fingerprint as 64 small hexadecimal digits; colons, spaces and capitals are taken too."""
+    pin = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if not _PIN.fullmatch(pin):
+        raise ConfigurationError(
+            "the fingerprint is not 64 hexadecimal digits",
+            hint="copy the whole line that registrar fingerprint prints",
+            code="invalid_pin",
+        )
+    return pin
+
+
+def read_root(path: Path) -> x509.Certificate:
+    """Return the root certificate in a PEM file, the first where there are several; raises ConfigurationError."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read {path}: {reason(error)}", hint="check --ca", code="unreadable"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path} holds no certificate", hint="give the root certificate in PEM", code="invalid_ca"
+        ) from error
+
+
+def _check_folder(home: Path, user: str, *, now: dt.datetime) -> None:
+    """Refuse a folder that holds another user's identity; the same user may enrol again in it."""
+    if (home / CERTIFICATE).exists() and (owner := Identity.load(home, now=now).user) != user:
+        raise ConfigurationError(
+            f"{home} holds the identity of {owner}",
+            hint="give another folder with --home",
+            code="other_identity",
+        )
+
+
+def _read_root(contact: Contact, options: SessionOptions, *, now: dt.datetime) -> x509.Certificate:
+    """Read trust/ca over a connection on which nothing else is sent, and compare it with the pin."""
+    with Session(contact.door, anonymous_client_id(), unverified_context(), options) as session:
+        session.follow(topics.TRUST_CA)
+        root, _ = certificates.read_authorities(session.latest(topics.TRUST_CA), pin=contact.pin, now=now)
+    return root
+
+
+def _read_trust(session: Session, pin: str, *, now: dt.datetime) -> tuple[Trust, x509.Certificate]:
+    session.follow(topics.TRUST_CA, topics.TRUST_CRL, topics.TRUST_REGISTRAR)
+    root, issuing = certificates.read_authorities(session.latest(topics.TRUST_CA), pin=pin, now=now)
+    crl = certificates.read_crl(session.latest(topics.TRUST_CRL), issuing=issuing, now=now)
+    trust = Trust(root, issuing, crl)
+    registrar = certificates.read_certificate(session.latest(topics.TRUST_REGISTRAR))
+    try:
+        certificates.check_registrar(registrar, trust, now=now)
+    except VerificationError as error:
+        raise VerificationError(
+            error.reason,
+            message="the registrar's certificate could not be verified",
+            code="untrusted_registrar",
+            hint="do not go on; ask who runs the registrar",
+        ) from error
+    return trust, registrar

@@ -1,0 +1,138 @@
+"""The commands that publisher and subscriber share: register and whoami, and how both open their session."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common import console
+from common.certificates import fingerprint
+from common.connection import Address, verified_context
+from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.enrolment import Contact, enrol, parse_pin, read_root
+from common.errors import ConfigurationError
+from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
+from common.registrar_client import RegistrarClient
+from common.session import Session, SessionOptions
+from common.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.settings import Settings
+
+BrokerOption = Annotated[str, option("--broker", help="The broker's host name or address.")]
+PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
+EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
+DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
+_RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
+
+
+def add_member_commands(app: typer.Typer, default_home: Path) -> None:
+    """Add register and whoami to a program."""
+
+    @app.command()
+    def register(
+        user: Annotated[str, typer.Argument(help="The user name: small letters, digits, hyphens.")],
+        *,
+        broker: BrokerOption = DEFAULT_BROKER,
+        port: PortOption = DEFAULT_PORT,
+        enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
+        ca_fingerprint: Annotated[
+            str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")
+        ] = None,
+        ca: Annotated[Path | None, option("--ca", help="The root certificate, PEM.")] = None,
+        password_stdin: Annotated[bool, option("--password-stdin", help="Read the password from stdin.")] = False,
+        key_size: Annotated[int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.")] = 3072,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Register a new user, or log in as a known one on this device."""
+        console.start_logging(verbose=verbose)
+        if key_size not in {2048, 3072, 4096}:
+            raise ConfigurationError(
+                f"a key of {key_size} bits is not possible", hint="use 2048, 3072 or 4096", code="invalid_key_size"
+            )
+        root = read_root(ca) if ca else None
+        pin = fingerprint(root) if root else parse_pin(_demand_pin(ca_fingerprint))
+        password = console.read_password(
+            from_stdin=password_stdin, prompt="Password", confirm=not (home / CERTIFICATE).exists()
+        )
+        enrolled = enrol(
+            home,
+            user,
+            password,
+            Contact(Address(broker, enrol_port), pin, root),
+            key_size=key_size,
+            options=session_options(load_settings(home)),
+            clock=console.now,
+        )
+        console.remember(home, broker=broker, port=port, enrol_port=enrol_port, ca_fingerprint=pin)
+        _describe(Printer(as_json=json), enrolled.identity, "registered", enrolled.message)
+
+    @app.command()
+    def whoami(*, home: HomeOption = default_home, json: JsonOption = False, verbose: VerboseOption = False) -> None:
+        """Show whose identity this folder holds."""
+        console.start_logging(verbose=verbose)
+        _describe(Printer(as_json=json), Identity.load(home, now=console.now()), "whoami", None)
+
+
+@contextlib.contextmanager
+def member_session(
+    identity: Identity, door: Address, client_id: str, options: SessionOptions
+) -> Iterator[tuple[Session, RegistrarClient]]:
+    """Open a session at the members' door, trust brought up to date and the certificate renewed when due."""
+    context = verified_context(
+        (identity.home / AUTHORITIES).read_bytes(), identity.home / CERTIFICATE, identity.home / KEY
+    )
+    with Session(door, client_id, context, options) as session:
+        registrar = RegistrarClient(session, identity, console.now)
+        registrar.join()
+        if _is_due_for_renewal(identity):
+            registrar.renew()
+        yield session, registrar
+
+
+def session_options(settings: Settings) -> SessionOptions:
+    """Return the session options that every command shares."""
+    return SessionOptions(
+        connect_timeout=settings.connect_timeout,
+        reply_timeout=settings.reply_timeout,
+        longest_reconnect_wait=settings.reconnect_longest_wait,
+    )
+
+
+def _is_due_for_renewal(identity: Identity) -> bool:
+    begin, end = identity.certificate.not_valid_before_utc, identity.certificate.not_valid_after_utc
+    return console.now() > begin + (end - begin) * _RENEW_AFTER
+
+
+def _demand_pin(ca_fingerprint: str | None) -> str:
+    if ca_fingerprint is None:
+        raise ConfigurationError(
+            "there is no pin, so nobody could tell this broker from an impostor's",
+            hint="ask who runs the registrar for the line that `registrar fingerprint` prints, "
+            "and give it with --ca-fingerprint",
+            code="no_pin",
+        )
+    return ca_fingerprint
+
+
+def _describe(printer: Printer, identity: Identity, event: str, message: str | None) -> None:
+    members = {
+        "event": event,
+        "user": identity.user,
+        "fingerprint": fingerprint(identity.certificate),
+        "not_after": identity.certificate.not_valid_after_utc.isoformat(),
+        "home": str(identity.home),
+    }
+    if message is not None:
+        members["message"] = message
+    heading = [message] if message else []
+    lines = [f"user:        {members['user']}", f"fingerprint: {members['fingerprint']}"]
+    lines += [f"valid until: {members['not_after']}", f"folder:      {members['home']}"]
+    printer.event("\n".join(heading + lines), **members)

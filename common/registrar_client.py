@@ -1,0 +1,153 @@
+"""A member's side of every request to the registrar (docs/protocol.md, "Requests and replies", "Operations").
+
+Each method signs a request, publishes it, waits for the reply, checks that the registrar signed it for this very
+request, and returns its result. Raises RefusedError with the registrar's code where it says no, SessionError where
+nobody answers, VerificationError where the reply is not the registrar's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, TypeVar
+
+from common import certificates, messages, topics
+from common.errors import RefusedError, SessionError, VerificationError
+from common.signing import sign, verify_signature
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cryptography import x509
+
+    from common.certificates import Trust
+    from common.identity import Identity
+    from common.session import Session
+    from common.topics import ImageTopic
+
+STORE_REQUEST = "store-request"
+AnyResult = TypeVar("AnyResult", bound=messages.Message)
+
+
+class RegistrarClient:
+    """Asks the registrar in the name of one identity, over one session."""
+
+    def __init__(self, session: Session, identity: Identity, clock: Callable[[], dt.datetime]) -> None:
+        self._session = session
+        self._identity = identity
+        self._clock = clock
+
+    def join(self) -> None:
+        """Subscribe to one's replies and to what is trusted; take over the newest revocation list.
+
+        A broker that has lost the list costs the connect timeout; the one at hand is used while it is in date.
+        """
+        self._session.follow(topics.TRUST_CRL, topics.TRUST_REGISTRAR)
+        self._session.subscribe(topics.all_replies(self._session.client_id))
+        self.refresh_trust()
+
+    def refresh_trust(self) -> None:
+        """Take over the newest revocation list that has arrived; raises SessionError without one that is in date."""
+        now = self._clock()
+        try:
+            self._identity.accept_crl(self._session.latest(topics.TRUST_CRL), now=now)
+        except (SessionError, VerificationError):
+            if not certificates.is_current(self._identity.trust.crl, now):
+                raise
+
+    def members(self, users: Sequence[str] | None) -> tuple[list[x509.Certificate], x509.Certificate]:
+        """Return the certificates of these users (None: of every member, up to the limit) and the registrar's."""
+        request = messages.MembersRequest(
+            topic=self._topic("members"), sent_at=self._clock(), users=None if users is None else tuple(users)
+        )
+        result = self._ask(request, messages.MembersResult)
+        return [certificates.read_certificate(pem.encode()) for pem in result.certificates], self._identity.registrar
+
+    def store(self, sealed: bytes, topic: ImageTopic, *, name: str | None, size: int) -> messages.StoreResult:
+        """Publish a sealed image and return when it is stored; ``size`` is that of the image."""
+        request = messages.StoreRequest(
+            topic=topic.image,
+            sent_at=self._clock(),
+            name=name,
+            size=size,
+            sha256_sealed=hashlib.sha256(sealed).hexdigest(),
+        )
+        signed = self._sign(request)
+        reply = self._session.request(
+            topic.image,
+            sealed,
+            operation=request.operation,
+            user_properties={STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
+        )
+        return self._read(reply.payload, request, signed, messages.StoreResult)
+
+    def release(self, image_ids: Iterable[uuid.UUID]) -> messages.ReleaseResult:
+        """Return the content keys of these images, each wrapped to this device."""
+        request = messages.ReleaseRequest(
+            topic=self._topic("release"), sent_at=self._clock(), image_ids=tuple(image_ids)
+        )
+        return self._ask(request, messages.ReleaseResult)
+
+    def fetch(self, image_id: uuid.UUID, maximum_size: int) -> tuple[bytes, messages.FetchResult]:
+        """Return a sealed image from the archive, and the last of the replies that brought it."""
+        sealed = bytearray()
+        while True:
+            request = messages.FetchRequest(
+                topic=self._topic("fetch"), sent_at=self._clock(), image_id=image_id, offset=len(sealed)
+            )
+            part = self._ask(request, messages.FetchResult)
+            if not part.data or part.offset != len(sealed) or part.sealed_size > maximum_size:
+                raise VerificationError("the registrar sent another part of the image than was asked for")
+            sealed += part.data
+            if len(sealed) >= part.sealed_size:
+                return bytes(sealed), part
+
+    def renew(self) -> None:
+        """Get a new certificate for the identity's key and take it over."""
+        csr = certificates.make_csr(self._identity.key, self._identity.user)
+        result = self._ask(
+            messages.RenewRequest(topic=self._topic("renew"), sent_at=self._clock(), csr=csr), messages.RenewResult
+        )
+        certificate = certificates.read_certificate(result.certificate.encode())
+        self._identity.replace_certificate(certificate, now=self._clock())
+
+    def _topic(self, operation: str) -> str:
+        return topics.request(operation, self._identity.user, self._session.client_id)
+
+    def _sign(self, request: messages.BaseRequest) -> bytes:
+        return sign(request.to_json(), self._identity.key, self._identity.certificate)
+
+    def _ask(self, request: messages.Request, kind: type[AnyResult]) -> AnyResult:
+        signed = self._sign(request)
+        reply = self._session.request(request.topic, signed, operation=request.operation)
+        return self._read(reply.payload, request, signed, kind)
+
+    def _read(self, reply: bytes, request: messages.Request, sent: bytes, kind: type[AnyResult]) -> AnyResult:
+        now = self._clock()
+        result, signer = read_reply(reply, request, sent, kind, trust=self._identity.trust, now=now)
+        self._identity.accept_registrar(signer, now=now)
+        return result
+
+
+def read_reply(
+    reply: bytes, request: messages.Request, sent: bytes, kind: type[AnyResult], *, trust: Trust, now: dt.datetime
+) -> tuple[AnyResult, x509.Certificate]:
+    """Return the result of a reply, and the registrar's certificate that signed it.
+
+    ``sent`` is the request as it was published. Raises VerificationError unless the registrar signed the reply for
+    this request, and RefusedError where the reply is a refusal.
+    """
+    signed = verify_signature(reply, with_image_header=False)
+    certificates.check_registrar(signed.certificate, trust, now=now)
+    answer = messages.read(messages.Reply, signed.content)
+    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
+    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
+        raise VerificationError("the reply is for another request", message="the registrar's reply does not fit")
+    if answer.error is not None:
+        error = answer.error
+        raise RefusedError(error.message, hint=error.hint, code=error.code, retry_after=error.retry_after)
+    if not isinstance(answer.result, kind):
+        raise VerificationError("the reply has no result of its kind", message="the registrar's reply does not fit")
+    return answer.result, signed.certificate

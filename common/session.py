@@ -1,0 +1,383 @@
+"""The MQTT 5 session as one context manager; the only importer of paho.
+
+Inside, paho's thread keeps the connection, comes back by itself after a loss and subscribes again; outside, a
+program publishes, asks and receives in its own thread. Every failure is a SessionError or a RefusedError with a
+hint (docs/protocol.md, "Connections").
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from common import topics
+from common.connection import explain
+from common.errors import RefusedError, SessionError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Mapping
+
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from common.connection import Address
+
+QOS = 1
+KEEPALIVE_SECONDS = 60
+_SEND_RETAINED, _SEND_RETAINED_ONCE = 0, 1  # MQTT 5, section 3.8.3.1: retain handling
+_log = logging.getLogger(__name__)
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An arrived PUBLISH."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    user_properties: Mapping[str, str] = field(default_factory=dict)
+    packet_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The connection stands; ``again`` after it had been lost, ``resumed`` where the broker kept the session."""
+
+    again: bool
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit."""
+
+    connect_timeout: float = 10.0
+    reply_timeout: float = 30.0
+    longest_reconnect_wait: float = 30.0
+    expiry: int = 0
+    receive_maximum: int | None = None
+    maximum_packet_size: int | None = None
+    manual_acknowledgement: bool = False
+
+
+class Session:
+    """An MQTT 5 session; connects on entering, and disconnects on leaving.
+
+    Raises SessionError on entering when no session comes about within the connect timeout.
+    """
+
+    def __init__(
+        self, address: Address, client_id: str, context: ssl.SSLContext, options: SessionOptions | None = None
+    ) -> None:
+        self.client_id = client_id
+        self._address = address
+        self._options = options or SessionOptions()
+        self._arrived: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
+        self._subscriptions: dict[str, SubscribeOptions] = {}
+        self._replies: dict[bytes, Future[Message]] = {}
+        # Packet ids of what is on its way; the lock closes the gap between sending and noting the id.
+        self._deliveries: dict[int, Future[None]] = {}
+        self._grants: dict[int, Future[None]] = {}
+        self._lock = threading.Lock()
+        self._first_outcome: Future[Connected] = Future()
+        self._followed: dict[str, bytes | None] = {}
+        self._news = threading.Condition()
+        self._client = self._prepare(context)
+
+    def _prepare(self, context: ssl.SSLContext) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=self._options.manual_acknowledgement,
+        )
+        client.tls_set_context(context)
+        client.connect_timeout = self._options.connect_timeout
+        client.reconnect_delay_set(1, max(1, int(self._options.longest_reconnect_wait)))
+        client.max_queued_messages_set(0)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        return client
+
+    def __enter__(self) -> Self:
+        try:
+            self._client.connect(
+                self._address.host,
+                self._address.port,
+                KEEPALIVE_SECONDS,
+                clean_start=self._options.expiry == 0,
+                properties=self._connect_properties(),
+            )
+        except OSError as error:
+            raise explain(error, self._address) from error
+        self._client.loop_start()
+        try:
+            self._first_outcome.result(self._options.connect_timeout)
+        except TimeoutError:
+            self._leave()
+            raise SessionError(
+                f"the broker at {self._address} does not answer",
+                hint="check that it is Sealcast's broker and not another service on that port",
+                code="broker_silent",
+            ) from None
+        except SessionError:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def subscribe(self, *filters: str, retained_once: bool = False) -> None:
+        """Subscribe, now and after every reconnection; returns once the broker has confirmed.
+
+        Retained messages come each time, or, where ``retained_once``, only for a subscription that is new to the
+        broker; the retain flag is as it was published.
+        """
+        handling = _SEND_RETAINED_ONCE if retained_once else _SEND_RETAINED
+        options = SubscribeOptions(qos=QOS, retainAsPublished=True, retainHandling=handling)
+        new = dict.fromkeys(filters, options)
+        self._subscriptions |= new
+        with self._lock:
+            _, packet_id = self._client.subscribe(list(new.items()))
+            granted = self._grants[packet_id or 0] = Future()
+        self._await(granted, self._options.connect_timeout, "the subscription")
+
+    def follow(self, *topics_: str) -> None:
+        """Subscribe to topics of which only the newest message counts: see ``latest``."""
+        self._followed |= dict.fromkeys(topics_)
+        self.subscribe(*topics_)
+
+    def latest(self, topic: str) -> bytes:
+        """Return the newest payload on a followed topic; raises SessionError if none comes in time."""
+        with self._news:
+            self._news.wait_for(lambda: self._followed[topic] is not None, self._options.connect_timeout)
+            payload = self._followed[topic]
+        if payload is None:
+            raise self._no_registrar()
+        return payload
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        content_type: str | None = None,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+        user_properties: Mapping[str, str] | None = None,
+    ) -> Future[None]:
+        """Publish at QoS 1; the future is done with the broker's acknowledgement, or fails with RefusedError."""
+        properties = _properties(PacketTypes.PUBLISH)
+        if content_type:
+            properties.ContentType = content_type
+        if response_topic:
+            properties.ResponseTopic = response_topic
+        if correlation:
+            properties.CorrelationData = correlation
+        if user_properties:
+            properties.UserProperty = list(user_properties.items())
+        with self._lock:
+            information = self._client.publish(topic, payload, QOS, retain, properties)
+            delivered = self._deliveries[information.mid] = Future()
+        return delivered
+
+    def request(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        operation: str,
+        content_type: str = "application/cms",
+        user_properties: Mapping[str, str] | None = None,
+    ) -> Message:
+        """Publish a request and return the reply to it (docs/protocol.md, "Requests and replies").
+
+        Raises SessionError when the broker or the registrar stays silent, RefusedError when the broker says no.
+        """
+        correlation = secrets.token_bytes(16)
+        reply = self._replies[correlation] = Future()
+        try:
+            delivered = self.publish(
+                topic,
+                payload,
+                content_type=content_type,
+                response_topic=topics.reply(self.client_id, operation),
+                correlation=correlation,
+                user_properties=user_properties,
+            )
+            self._await(delivered, self._options.reply_timeout, "what was sent")
+            return reply.result(self._options.reply_timeout)
+        except TimeoutError:
+            raise self._no_registrar() from None
+        finally:
+            del self._replies[correlation]
+
+    def receive(self, timeout: float | None = None) -> Message | Connected | None:
+        """Return what arrived next, or None when nothing did for ``timeout`` seconds."""
+        try:
+            return self._arrived.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that this message has been taken care of (only with manual acknowledgement)."""
+        if self._options.manual_acknowledgement:
+            self._client.ack(message.packet_id, QOS)
+
+    def _await(self, outcome: Future[None], timeout: float, what: str) -> None:
+        try:
+            outcome.result(timeout)
+        except TimeoutError:
+            raise SessionError(
+                f"the broker at {self._address} did not acknowledge {what}",
+                hint="check the connection and the broker's log, then try again",
+                code="broker_silent",
+            ) from None
+
+    def _no_registrar(self) -> SessionError:
+        return SessionError(
+            f"the broker at {self._address} answers, but no registrar behind it",
+            hint="start the registrar (registrar serve), then try again",
+            code="no_registrar",
+        )
+
+    def _connect_properties(self) -> Properties:
+        properties = _properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = self._options.expiry
+        if self._options.receive_maximum is not None:
+            properties.ReceiveMaximum = self._options.receive_maximum
+        if self._options.maximum_packet_size is not None:
+            properties.MaximumPacketSize = self._options.maximum_packet_size
+        return properties
+
+    def _on_connect(
+        self, _client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, _properties: object
+    ) -> None:
+        if reason.is_failure:
+            error = SessionError(
+                f"the broker at {self._address} refused the session: {str(reason).lower()}",
+                hint="see the broker's log for the cause",
+                code="session_refused",
+            )
+            _fail(self._first_outcome, error)
+            return
+        connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
+        if connected.again:
+            _log.info("connected to the broker again", extra={"resumed": connected.resumed})
+            if self._subscriptions:
+                self._client.subscribe(list(self._subscriptions.items()))
+        _fulfil(self._first_outcome, connected)
+        self._arrived.put(connected)
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: object
+    ) -> None:
+        # With TLS 1.3 a refused client certificate shows only now, as a connection that ends before its CONNACK.
+        error = SessionError(
+            f"the broker at {self._address} closed the connection",
+            hint="your certificate may be expired or revoked, or the port is another door; see whoami",
+            code="connection_closed",
+        )
+        if not _fail(self._first_outcome, error) and reason.is_failure:
+            _log.warning("lost the connection to the broker, trying again", extra={"reason": str(reason)})
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _data: object,
+        packet_id: int,
+        reasons: Iterable[ReasonCode],
+        _properties: object,
+    ) -> None:
+        with self._lock:
+            granted = self._grants.pop(packet_id, None)
+        if granted is not None:
+            refused = next((reason for reason in reasons if reason.is_failure), None)
+            _conclude(granted, refused)
+
+    def _on_publish(
+        self, _client: Client, _data: object, packet_id: int, reason: ReasonCode, _properties: object
+    ) -> None:
+        with self._lock:
+            delivered = self._deliveries.pop(packet_id, None)
+        if delivered is not None:
+            # paho calls a refused publish delivered: only the reason code tells (measured).
+            _conclude(delivered, reason if reason.is_failure else None)
+
+    def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
+        properties = received.properties
+        message = Message(
+            topic=received.topic,
+            payload=bytes(received.payload),
+            retained=bool(received.retain),
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation=getattr(properties, "CorrelationData", None),
+            user_properties=dict(getattr(properties, "UserProperty", ())),
+            packet_id=received.mid,
+        )
+        if message.topic in self._followed:
+            self.acknowledge(message)
+            with self._news:
+                self._followed[message.topic] = message.payload
+                self._news.notify_all()
+            return
+        if message.topic.startswith(topics.all_replies(self.client_id).removesuffix("#")):
+            self.acknowledge(message)
+            waiting = self._replies.get(message.correlation or b"")
+            if waiting is not None:
+                _fulfil(waiting, message)
+            return
+        self._arrived.put(message)
+
+
+def _fulfil(future: Future[_Outcome], outcome: _Outcome) -> None:
+    # A reconnection, or a repeated reply, finds the future done already.
+    if not future.done():
+        future.set_result(outcome)
+
+
+def _fail(future: Future[_Outcome], error: Exception) -> bool:
+    if future.done():
+        return False
+    future.set_exception(error)
+    return True
+
+
+def _conclude(future: Future[None], refused: ReasonCode | None) -> None:
+    if refused is None:
+        _fulfil(future, None)
+        return
+    error = RefusedError(
+        f"the broker refused: {str(refused).lower()}",
+        hint="the topic may belong to someone else, or the message may be larger than the broker takes",
+        code="refused_by_broker",
+    )
+    _fail(future, error)
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho has no types there

@@ -1,0 +1,83 @@
+"""Signs bytes, and checks who signed them: SignedData (docs/protocol.md, "CMS profile"; RFC 5652, section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from common import cms
+from common.certificates import subject_key_identifier
+from common.errors import VerificationError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+_PSS = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedContent:
+    """What a certificate's key has signed; whose certificate it is has yet to be checked."""
+
+    content: bytes
+    certificate: x509.Certificate
+    image_header: str | None
+    digest: bytes  # SHA-256 of the content, which one would not want to compute twice
+
+
+def sign(
+    content: bytes, key: rsa.RSAPrivateKey, certificate: x509.Certificate, *, image_header: str | None = None
+) -> bytes:
+    """Return the DER of a SignedData over the content and, for an image, its header."""
+    values: dict[x509.ObjectIdentifier, object] = {cms.MESSAGE_DIGEST: hashlib.sha256(content).digest()}
+    if image_header is not None:
+        values[cms.IMAGE_HEADER] = image_header
+    attributes = cms.encode_attributes(values)
+    signer = cms.SignerInfo(
+        subject_key_identifier=subject_key_identifier(certificate),
+        signed_attributes=attributes,
+        signature=key.sign(cms.encode(attributes), _PSS, hashes.SHA256()),
+    )
+    signed = cms.SignedData(
+        encapsulated=cms.EncapsulatedContentInfo(content=content),
+        certificates=asn1.SetOf([certificate]),
+        signer_infos=asn1.SetOf([signer]),
+    )
+    return cms.encode(cms.SignedContentInfo(content=signed))
+
+
+def verify_signature(der: bytes, *, with_image_header: bool) -> SignedContent:
+    """Return the content of a SignedData whose digest and signature hold for the certificate inside.
+
+    Raises VerificationError for anything else, and unless the image header is there exactly when it should be.
+    The certificate's chain is not checked here.
+    """
+    signed = cms.decode(cms.SignedContentInfo, der).content
+    certificate, signer = signed.certificates.as_list()[0], signed.signer_infos.as_list()[0]
+    names = [cms.MESSAGE_DIGEST, cms.IMAGE_HEADER] if with_image_header else [cms.MESSAGE_DIGEST]
+    values = cms.decode_attributes(signer.signed_attributes, names)
+    header = cms.parse(str, values[cms.IMAGE_HEADER]) if with_image_header else None
+    content = signed.encapsulated.content
+    digest = hashlib.sha256(content).digest()
+    if cms.parse(bytes, values[cms.MESSAGE_DIGEST]) != digest:
+        raise VerificationError("the message digest is not that of the content")
+    if signer.subject_key_identifier != subject_key_identifier(certificate):
+        raise VerificationError("the signer is not the certificate inside")
+    _check_signature(signer, certificate)
+    return SignedContent(content, certificate, header, digest)
+
+
+def _check_signature(signer: cms.SignerInfo, certificate: x509.Certificate) -> None:
+    try:
+        key = certificate.public_key()
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise VerificationError("the signer's key is not RSA")
+        key.verify(signer.signature, cms.encode(signer.signed_attributes), _PSS, hashes.SHA256())
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
+        raise VerificationError("the signature does not hold") from error
