@@ -126,7 +126,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 
 
 @_verifying()
-def member_name(certificate: x509.Certificate) -> str:
+def user_of(certificate: x509.Certificate) -> str:
     """Return the user that a certificate names, all else unchecked; raises VerificationError for no user name."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     try:
@@ -142,7 +142,7 @@ def check_member(certificate: x509.Certificate, trust: Trust, *, at: dt.datetime
     Raises VerificationError unless the chain is valid at the time ``at`` and the certificate is a member's; the
     CRL has to be current ``now`` (docs/protocol.md, "Trust").
     """
-    user = member_name(certificate)
+    user = user_of(certificate)
     _check_end(certificate, trust, name=user, uri=MEMBER_URI_HEAD + user, at=at, now=now)
     return user
 
@@ -207,8 +207,9 @@ def read_crl(
     """
     crl = x509.load_pem_x509_crl(pem)
     _check_crl(crl, issuing=issuing, now=now)
-    number, lowest = crl_number(crl), crl_number(previous) if previous else 0
-    if number < lowest:
+    # Not `if previous`: a list that names nobody has the length 0.
+    lowest = crl_number(previous) if previous is not None else 0
+    if (number := crl_number(crl)) < lowest:
         raise ValueError(f"the revocation list has the number {number}, and {lowest} was seen before")
     return crl
 

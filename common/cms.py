@@ -1,8 +1,8 @@
 """The CMS structures of docs/protocol.md ("CMS profile") and their bytes: no keys, no I/O.
 
-Only what the profile knows is declared (RFC 5652, RFC 5083), so anything else fails to decode. A dataclass
-default is the only value that the profile allows in its place: it is what gets written, and what ``decode``
-demands. ``cryptography.hazmat.asn1`` speaks DER alone, so what decodes encodes to the same bytes.
+Only what the profile knows is declared (RFC 5652, RFC 5083), so anything else fails to decode. A default is the
+only value that the profile allows in its place: it is what gets written, and what ``decode`` demands.
+``cryptography.hazmat.asn1`` speaks DER alone, so what decodes encodes to the same bytes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509 import ObjectIdentifier
 
+from common.algorithms import RSAES_OAEP, RSASSA_PSS, SHA256, to_tlv
 from common.errors import VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 Structure = TypeVar("Structure")
 
@@ -38,116 +39,6 @@ MESSAGE_DIGEST = ObjectIdentifier("1.2.840.113549.1.9.4")
 LARGEST_RECIPIENT_COUNT = 1024
 
 
-def to_tlv(value: object) -> asn1.TLV:
-    """Return a value as the element of any type that a structure declares where the type is not fixed."""
-    return asn1.decode_der(asn1.TLV, asn1.encode_der(value))
-
-
-@asn1.sequence
-class _BareAlgorithm:
-    algorithm: ObjectIdentifier
-
-
-@asn1.sequence
-class Algorithm:
-    """AlgorithmIdentifier with parameters (RFC 5280, section 4.1.1.2)."""
-
-    algorithm: ObjectIdentifier
-    parameters: asn1.TLV
-
-
-def _algorithm(identifier: str, parameters: asn1.TLV) -> asn1.TLV:
-    return to_tlv(Algorithm(algorithm=ObjectIdentifier(identifier), parameters=parameters))
-
-
-_NULL = to_tlv(asn1.Null())
-# RFC 5754, section 2: CMS leaves the parameters of a digest algorithm out. The signature algorithm that pyca
-# and OpenSSL write carries NULL within (RFC 4055, section 2.1).
-_SHA256 = to_tlv(_BareAlgorithm(algorithm=ObjectIdentifier("2.16.840.1.101.3.4.2.1")))
-_SHA256_NULL = _algorithm("2.16.840.1.101.3.4.2.1", _NULL)
-_HMAC_SHA256 = _algorithm("1.2.840.113549.2.9", _NULL)
-_MGF1 = "1.2.840.113549.1.1.8"
-
-
-@asn1.sequence
-class _PssParameters:
-    hash: Annotated[asn1.TLV, asn1.Explicit(0)]
-    mask_generation: Annotated[asn1.TLV, asn1.Explicit(1)]
-    salt_length: Annotated[int, asn1.Explicit(2)]
-
-
-@asn1.sequence
-class _OaepParameters:
-    hash: Annotated[asn1.TLV, asn1.Explicit(0)]
-    mask_generation: Annotated[asn1.TLV, asn1.Explicit(1)]
-
-
-# RFC 4056, section 3
-_RSASSA_PSS = _algorithm(
-    "1.2.840.113549.1.1.10",
-    to_tlv(
-        _PssParameters(hash=_SHA256_NULL, mask_generation=_algorithm(_MGF1, _SHA256_NULL), salt_length=32)
-    ),
-)
-# RFC 3560, section 3
-_RSAES_OAEP = _algorithm(
-    "1.2.840.113549.1.1.7",
-    to_tlv(_OaepParameters(hash=_SHA256, mask_generation=_algorithm(_MGF1, _SHA256))),
-)
-
-
-@asn1.sequence
-class GcmParameters:
-    """GCMParameters (RFC 5084, section 3.2)."""
-
-    nonce: Annotated[bytes, asn1.Size.exact(12)]
-    tag_length: int = 16
-
-
-@asn1.sequence
-class Aes256Gcm:
-    """The AlgorithmIdentifier of the suite ``aes-256-gcm``."""
-
-    algorithm: ObjectIdentifier = ObjectIdentifier("2.16.840.1.101.3.4.1.46")
-    parameters: GcmParameters
-
-
-@asn1.sequence
-class _Pbkdf2Parameters:
-    salt: bytes = b""
-    iteration_count: int = 1
-    pseudorandom_function: asn1.TLV = _HMAC_SHA256
-
-
-@asn1.sequence
-class _Aes128Cbc:
-    algorithm: ObjectIdentifier = ObjectIdentifier("2.16.840.1.101.3.4.1.2")
-    initialization_vector: Annotated[bytes, asn1.Size.exact(16)]
-
-
-@asn1.sequence
-class _Pbkdf2:
-    algorithm: ObjectIdentifier = ObjectIdentifier("1.2.840.113549.1.5.12")
-    parameters: _Pbkdf2Parameters
-
-
-@asn1.sequence
-class AuthEncParameters:
-    """AuthEncParams (RFC 6476, section 4.1)."""
-
-    key_derivation: Annotated[_Pbkdf2, asn1.Implicit(0)]
-    encryption: _Aes128Cbc
-    mac: asn1.TLV = _HMAC_SHA256
-
-
-@asn1.sequence
-class AuthEnc128:
-    """The AlgorithmIdentifier of the suite ``aes-128-cbc-hmac-sha256``."""
-
-    algorithm: ObjectIdentifier = ObjectIdentifier("1.2.840.113549.1.9.16.3.15")
-    parameters: AuthEncParameters
-
-
 @asn1.sequence
 class Attribute:
     """Attribute (RFC 5652, section 5.3), with the one value that every attribute of the profile has."""
@@ -162,9 +53,9 @@ class SignerInfo:
 
     version: int = 3
     subject_key_identifier: Annotated[bytes, asn1.Implicit(0)]
-    digest_algorithm: asn1.TLV = _SHA256
+    digest_algorithm: asn1.TLV = SHA256
     signed_attributes: Annotated[asn1.SetOf[Attribute], asn1.Implicit(0)]
-    signature_algorithm: asn1.TLV = _RSASSA_PSS
+    signature_algorithm: asn1.TLV = RSASSA_PSS
     signature: bytes
 
 
@@ -181,7 +72,7 @@ class SignedData:
     """SignedData (RFC 5652, section 5.1)."""
 
     version: int = 3
-    digest_algorithms: asn1.TLV = to_tlv(asn1.SetOf([_SHA256]))
+    digest_algorithms: asn1.TLV = to_tlv(asn1.SetOf([SHA256]))
     encapsulated: EncapsulatedContentInfo
     certificates: Annotated[asn1.SetOf[x509.Certificate], asn1.Implicit(0), asn1.Size.exact(1)]
     signer_infos: Annotated[asn1.SetOf[SignerInfo], asn1.Size.exact(1)]
@@ -201,7 +92,7 @@ class KeyTransRecipientInfo:
 
     version: int = 2
     subject_key_identifier: Annotated[bytes, asn1.Implicit(0)]
-    key_encryption_algorithm: asn1.TLV = _RSAES_OAEP
+    key_encryption_algorithm: asn1.TLV = RSAES_OAEP
     encrypted_key: bytes
 
 
@@ -266,6 +157,14 @@ def parse(kind: type[Structure], element: asn1.TLV) -> Structure:
     return decode(kind, encode(element))
 
 
+def parse_octets(element: asn1.TLV, size: int) -> bytes:
+    """Return the OCTET STRING of ``size`` bytes that an element is, or raise VerificationError."""
+    octets = parse(bytes, element)
+    if len(octets) != size:
+        raise VerificationError(f"an OCTET STRING has {len(octets)} bytes, not {size}")
+    return octets
+
+
 def encode_attributes(values: Mapping[ObjectIdentifier, object]) -> asn1.SetOf[Attribute]:
     """Return contentType (id-data) and the given attributes, of one value each."""
     every = {CONTENT_TYPE: DATA, **values}
@@ -273,17 +172,20 @@ def encode_attributes(values: Mapping[ObjectIdentifier, object]) -> asn1.SetOf[A
 
 
 def decode_attributes(
-    attributes: asn1.SetOf[Attribute], names: Collection[ObjectIdentifier]
+    attributes: asn1.SetOf[Attribute], *profiles: frozenset[ObjectIdentifier]
 ) -> dict[ObjectIdentifier, asn1.TLV]:
-    """Return the value of each attribute, for ``parse``.
+    """Return the value of each attribute beside contentType, for ``parse`` and ``parse_octets``.
 
-    Raises VerificationError unless there are contentType (id-data) and the named attributes, each once, and no
-    other.
+    Raises VerificationError unless there are contentType (id-data) and just the attributes of one of ``profiles``,
+    each once.
     """
     found = [(attribute.type, attribute.values.as_list()[0]) for attribute in attributes.as_list()]
     values = dict(found)
-    if len(found) != len(values) or values.keys() != {CONTENT_TYPE, *names}:
-        raise VerificationError("the attributes are not those of the profile")
-    if parse(ObjectIdentifier, values[CONTENT_TYPE]) != DATA:
+    if len(found) != len(values):
+        raise VerificationError("an attribute is there twice")
+    content_type = values.pop(CONTENT_TYPE, None)
+    if content_type is None or parse(ObjectIdentifier, content_type) != DATA:
         raise VerificationError("the attribute contentType is not id-data")
+    if values.keys() not in profiles:
+        raise VerificationError("the attributes are not those of the profile")
     return values

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -82,6 +83,28 @@ class Stop:
     def wait(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds; return whether the daemon was asked to stop."""
         return self._event.wait(timeout)
+
+
+def make_app(summary: str, program: str) -> typer.Typer:
+    """Return the Typer application of a program, with --version."""
+    app = typer.Typer(
+        name=program, help=summary, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+
+    def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+        if wanted:
+            typer.echo(f"{program} {version('sealcast')}")
+            raise typer.Exit
+
+    flag = typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+
+    def options(*, show: bool = False) -> None:
+        """Take what stands before the command."""
+
+    # Set here, since Typer could not find this function's names in an annotation that is a string.
+    options.__annotations__["show"] = Annotated[bool, flag]
+    app.callback()(options)
+    return app
 
 
 def run(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> NoReturn:

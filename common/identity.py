@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 
-from common import certificates
+from common import certificates, keys
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
 from common.files import make_private_folder, read_private, reason, write_private
@@ -28,10 +26,11 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
 KEY, CERTIFICATE, FORMER = "key.pem", "certificate.pem", "former.pem"
 AUTHORITIES, REGISTRAR, CRL = "ca.pem", "registrar.pem", "crl.pem"
 DEVICE_SECRET = "device-secret"  # noqa: S105 - a file name
-_PUBLIC_EXPONENT = 65537
 _SECRET = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -48,10 +47,8 @@ class Device:
         """Return the device of ``home``; key (RSA, ``key_size`` bits) and secret are made where there are none."""
         make_private_folder(home)
         if not (home / KEY).exists():
-            key = rsa.generate_private_key(_PUBLIC_EXPONENT, key_size)
-            write_private(home / KEY, _to_pem(key))
-        if not (home / DEVICE_SECRET).exists():
-            write_private(home / DEVICE_SECRET, secrets.token_hex(16).encode())
+            write_private(home / KEY, keys.to_pem(keys.generate(key_size)))
+        read_or_make_secret(home)
         return cls.load(home)
 
     @classmethod
@@ -63,14 +60,22 @@ class Device:
                 hint="register first: publisher register NAME --ca-fingerprint …, or give --home",
                 code="no_identity",
             )
-        secret = read_private(home / DEVICE_SECRET)
-        if not _SECRET.fullmatch(secret):
-            raise _corrupt(home / DEVICE_SECRET)
-        return cls(home, _read_key(home / KEY), secret.decode())
+        return cls(home, _read_key(home / KEY), read_or_make_secret(home))
 
     def client_id(self, role: str, *, fresh: bool = False) -> str:
         """Return the client id for ``role``; a ``fresh`` one for a session beside others of the same role."""
         return f"{self.secret}-{role}-{secrets.token_hex(4)}" if fresh else f"{self.secret}-{role}"
+
+
+def read_or_make_secret(home: Path) -> str:
+    """Return the 32 hexadecimal digits that begin every client id of the device, or of the registrar, in ``home``."""
+    path = home / DEVICE_SECRET
+    if not path.exists():
+        write_private(path, secrets.token_hex(16).encode())
+    secret = read_private(path)
+    if not _SECRET.fullmatch(secret):
+        raise _corrupt(path)
+    return secret.decode()
 
 
 def anonymous_client_id() -> str:
@@ -96,7 +101,7 @@ class Identity:
             pin = certificates.fingerprint(x509.load_pem_x509_certificates(authorities)[0])
             root, issuing = certificates.read_authorities(authorities, pin=pin, now=now)
             self.trust = Trust(root, issuing, x509.load_pem_x509_crl(_read(self.home / CRL)))
-            self.user = _common_name(self.certificate)
+            self.user = certificates.user_of(self.certificate)
         except (ValueError, VerificationError) as error:
             raise ConfigurationError(
                 f"the certificates in {self.home} are damaged or expired",
@@ -168,10 +173,6 @@ def check_own(
         raise VerificationError("the certificate is for another key")
 
 
-def _common_name(certificate: x509.Certificate) -> str:
-    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
-
-
 def _add_former(home: Path, certificate: x509.Certificate) -> None:
     former = home / FORMER
     earlier = _read(former) if former.exists() else b""
@@ -190,22 +191,11 @@ def _read(path: Path) -> bytes:
 
 
 def _read_key(path: Path) -> rsa.RSAPrivateKey:
+    pem = read_private(path)
     try:
-        # The full check of the primes costs 150 ms at 3072 bits (measured); a trial signature finds damage in 1 ms.
-        key = serialization.load_pem_private_key(read_private(path), None, unsafe_skip_rsa_key_validation=True)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise _corrupt(path)
-        trial = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())
-        key.public_key().verify(trial, b"", padding.PKCS1v15(), hashes.SHA256())
+        return keys.read(pem)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise _corrupt(path) from error
-    return key
-
-
-def _to_pem(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def _corrupt(path: Path) -> ConfigurationError:

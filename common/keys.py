@@ -28,8 +28,8 @@ def to_pem(key: rsa.RSAPrivateKey) -> bytes:
 def read(pem: bytes) -> rsa.RSAPrivateKey:
     """Return the key that ``pem`` holds.
 
-    Raises ValueError, TypeError, UnsupportedAlgorithm or InvalidSignature for anything but a sound RSA key. A trial
-    signature finds damage in 1 ms; cryptography's check of the primes takes 150 ms at 3072 bits (measured).
+    Raises ValueError, TypeError, UnsupportedAlgorithm or InvalidSignature for anything but an RSA key that works. A
+    trial signature shows it in 1 ms; cryptography's check of the primes takes 150 ms at 3072 bits (measured).
     """
     key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,12 +97,23 @@ def member_session(
         yield session, registrar
 
 
-def session_options(settings: Settings) -> SessionOptions:
-    """Return the session options that every command shares."""
+def session_options(
+    settings: Settings,
+    *,
+    expiry: int = 0,
+    receive_maximum: int | None = None,
+    maximum_packet_size: int | None = None,
+    manual_acknowledgement: bool = False,
+) -> SessionOptions:
+    """Return session options with the timeouts of the settings."""
     return SessionOptions(
         connect_timeout=settings.connect_timeout,
         reply_timeout=settings.reply_timeout,
         longest_reconnect_wait=settings.reconnect_longest_wait,
+        expiry=expiry,
+        receive_maximum=receive_maximum,
+        maximum_packet_size=maximum_packet_size,
+        manual_acknowledgement=manual_acknowledgement,
     )
 
 

@@ -29,10 +29,16 @@ from common.errors import VerificationError
 if TYPE_CHECKING:
     import datetime as dt
 
+_NONCE = re.compile(r"[0-9a-f]{32}")
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # Controls, path separators, and the marks that turn the reading direction of a terminal or a page.
 _UNDISPLAYABLE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def make_displayable(text: str) -> str:
+    """Return ``text`` without what a display name may not have."""
+    return _UNDISPLAYABLE.sub("_", text.encode(errors="replace").decode())
 
 
 def _check_displayable(text: str) -> str:
@@ -41,15 +47,12 @@ def _check_displayable(text: str) -> str:
     return text
 
 
-DisplayName = Annotated[
-    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_displayable)
-]
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_displayable)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Size = Annotated[int, Field(ge=0)]
-MediaType = Literal[
-    "image/png", "image/jpeg", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"
-]
+MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
 Audience = Literal["members", "named"]
+EnrolmentWords = Literal["Registration Successful", "Connection Successful"]
 
 
 class Message(BaseModel):
@@ -175,7 +178,7 @@ Request = Annotated[
 class EnrolResult(Message):
     """A certificate, PEM, and the words for the person."""
 
-    message: Literal["Registration Successful", "Connection Successful"]
+    message: EnrolmentWords
     certificate: str
 
 
@@ -258,6 +261,11 @@ class Reply(Message):
 
 _request: TypeAdapter[Request] = TypeAdapter(Request)
 AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def is_nonce(value: object) -> bool:
+    """Tell whether ``value`` is a nonce."""
+    return isinstance(value, str) and _NONCE.fullmatch(value) is not None
 
 
 def read_request(json: bytes) -> Request:

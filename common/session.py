@@ -90,7 +90,7 @@ class Session:
         self._arrived: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
         self._subscriptions: dict[str, SubscribeOptions] = {}
         self._replies: dict[bytes, Future[Message]] = {}
-        # Packet ids of what is on its way; the lock closes the gap between sending and noting the id.
+        # Outcomes by packet id; see _outcome_of.
         self._deliveries: dict[int, Future[None]] = {}
         self._grants: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
@@ -149,6 +149,9 @@ class Session:
     def _leave(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # paho leaves a socket open that it was about to reconnect with.
+        if (left := self._client.socket()) is not None:
+            left.close()
 
     def subscribe(self, *filters: str, retained_once: bool = False) -> None:
         """Subscribe, now and after every reconnection; returns once the broker has confirmed.
@@ -160,10 +163,14 @@ class Session:
         options = SubscribeOptions(qos=QOS, retainAsPublished=True, retainHandling=handling)
         new = dict.fromkeys(filters, options)
         self._subscriptions |= new
-        with self._lock:
-            _, packet_id = self._client.subscribe(list(new.items()))
-            granted = self._grants[packet_id or 0] = Future()
+        granted = self._ask_for(new)
         self._await(granted, self._options.connect_timeout, "the subscription")
+
+    def unsubscribe(self, *filters: str) -> None:
+        """Ask the broker for no more messages of these filters."""
+        for name in filters:
+            self._subscriptions.pop(name, None)
+        self._client.unsubscribe(list(filters))
 
     def follow(self, *topics_: str) -> None:
         """Subscribe to topics of which only the newest message counts: see ``latest``."""
@@ -200,10 +207,8 @@ class Session:
             properties.CorrelationData = correlation
         if user_properties:
             properties.UserProperty = list(user_properties.items())
-        with self._lock:
-            information = self._client.publish(topic, payload, QOS, retain, properties)
-            delivered = self._deliveries[information.mid] = Future()
-        return delivered
+        information = self._client.publish(topic, payload, QOS, retain, properties)
+        return self._outcome_of(self._deliveries, information.mid)
 
     def request(
         self,
@@ -265,6 +270,19 @@ class Session:
             code="no_registrar",
         )
 
+    def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[None]:
+        _, packet_id = self._client.subscribe(list(subscriptions.items()))
+        return self._outcome_of(self._grants, packet_id or 0)
+
+    def _outcome_of(self, outcomes: dict[int, Future[None]], packet_id: int) -> Future[None]:
+        """Return the future that sender and acknowledgement share, whichever of the two comes first.
+
+        The sender learns a packet id only after sending, and must not hold a lock meanwhile: paho calls back with its
+        own locks held.
+        """
+        with self._lock:
+            return outcomes.pop(packet_id, None) or outcomes.setdefault(packet_id, Future())
+
     def _connect_properties(self) -> Properties:
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._options.expiry
@@ -289,7 +307,7 @@ class Session:
         if connected.again:
             _log.info("connected to the broker again", extra={"resumed": connected.resumed})
             if self._subscriptions:
-                self._client.subscribe(list(self._subscriptions.items()))
+                self._ask_for(self._subscriptions)
         _fulfil(self._first_outcome, connected)
         self._arrived.put(connected)
 
@@ -313,20 +331,14 @@ class Session:
         reasons: Iterable[ReasonCode],
         _properties: object,
     ) -> None:
-        with self._lock:
-            granted = self._grants.pop(packet_id, None)
-        if granted is not None:
-            refused = next((reason for reason in reasons if reason.is_failure), None)
-            _conclude(granted, refused)
+        refused = next((reason for reason in reasons if reason.is_failure), None)
+        _conclude(self._outcome_of(self._grants, packet_id), refused)
 
     def _on_publish(
         self, _client: Client, _data: object, packet_id: int, reason: ReasonCode, _properties: object
     ) -> None:
-        with self._lock:
-            delivered = self._deliveries.pop(packet_id, None)
-        if delivered is not None:
-            # paho calls a refused publish delivered: only the reason code tells (measured).
-            _conclude(delivered, reason if reason.is_failure else None)
+        # paho calls a refused publish delivered: only the reason code tells (measured).
+        _conclude(self._outcome_of(self._deliveries, packet_id), reason if reason.is_failure else None)
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
         properties = received.properties

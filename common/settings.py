@@ -54,9 +54,10 @@ class Settings(BaseSettings):
 
     subscriber_session_seconds: int = 7 * 24 * 3600
     registrar_session_seconds: int = 24 * 3600
-    # Images that wait in memory for their announcement; past either bound the oldest is fetched again later.
+    # Images that wait in memory for their announcement; past either bound the oldest is fetched again later. Both are
+    # below what the broker keeps in flight, or it could not send the announcement itself.
     waiting_images: int = 8
-    waiting_bytes: int = 128 * MEBIBYTE
+    waiting_bytes: int = 96 * MEBIBYTE
 
     minimum_password_length: int = 15
     maximum_password_length: int = 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
@@ -15,10 +15,9 @@ from common import cms
 from common.certificates import subject_key_identifier
 from common.errors import VerificationError
 
-if TYPE_CHECKING:
-    from cryptography import x509
-
 _PSS = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
+_OF_MESSAGE = frozenset({cms.MESSAGE_DIGEST})
+_OF_IMAGE = _OF_MESSAGE | {cms.IMAGE_HEADER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +59,23 @@ def verify_signature(der: bytes, *, with_image_header: bool) -> SignedContent:
     """
     signed = cms.decode(cms.SignedContentInfo, der).content
     certificate, signer = signed.certificates.as_list()[0], signed.signer_infos.as_list()[0]
-    names = [cms.MESSAGE_DIGEST, cms.IMAGE_HEADER] if with_image_header else [cms.MESSAGE_DIGEST]
-    values = cms.decode_attributes(signer.signed_attributes, names)
+    values = cms.decode_attributes(signer.signed_attributes, _OF_IMAGE if with_image_header else _OF_MESSAGE)
     header = cms.parse(str, values[cms.IMAGE_HEADER]) if with_image_header else None
     content = signed.encapsulated.content
     digest = hashlib.sha256(content).digest()
-    if cms.parse(bytes, values[cms.MESSAGE_DIGEST]) != digest:
+    if cms.parse_octets(values[cms.MESSAGE_DIGEST], len(digest)) != digest:
         raise VerificationError("the message digest is not that of the content")
-    if signer.subject_key_identifier != subject_key_identifier(certificate):
-        raise VerificationError("the signer is not the certificate inside")
     _check_signature(signer, certificate)
     return SignedContent(content, certificate, header, digest)
 
 
 def _check_signature(signer: cms.SignerInfo, certificate: x509.Certificate) -> None:
     try:
+        if signer.subject_key_identifier != subject_key_identifier(certificate):
+            raise VerificationError("the signer is not the certificate inside")
         key = certificate.public_key()
         if not isinstance(key, rsa.RSAPublicKey):
             raise VerificationError("the signer's key is not RSA")
         key.verify(signer.signature, cms.encode(signer.signed_attributes), _PSS, hashes.SHA256())
-    except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType) as error:
         raise VerificationError("the signature does not hold") from error

@@ -146,10 +146,13 @@ def all_replies(client_id: str) -> str:
     return f"{PREFIX}/replies/{client_id}/#"
 
 
-def is_reply_to(topic: str, client_id: str) -> bool:
-    """Tell whether ``topic`` is a response topic of this client, and free of wildcards."""
-    head = f"{PREFIX}/replies/{client_id}/"
-    return topic.startswith(head) and _WORD.fullmatch(topic.removeprefix(head)) is not None
+def parse_reply(topic: str) -> tuple[str, str] | None:
+    """Return (client id, operation) of a response topic."""
+    head = f"{PREFIX}/replies/"
+    match topic.removeprefix(head).split("/") if topic.startswith(head) else []:
+        case [client_id, operation] if _CLIENT_ID.fullmatch(client_id) and _WORD.fullmatch(operation):
+            return client_id, operation
+    return None
 
 
 def images(channel_filter: str) -> str:

@@ -3,9 +3,6 @@
 Under the registrar's home: ``authority/`` (root and issuing CA with their keys; ``root.key`` can be moved away),
 ``registrar.key`` and ``registrar.pem``, and ``broker/trust/`` with all that the broker reads: ``ca.pem`` (root and
 issuing CA), ``broker.pem`` (with the issuing CA behind it), ``broker.key`` and ``crl.pem``.
-
-What is signed is valid from ``clock_tolerance`` before its time of signing on, so that a member whose clock is behind
-by less accepts it at once.
 """
 
 from __future__ import annotations
@@ -40,30 +37,246 @@ REGISTRAR_KEY, REGISTRAR = "registrar.key", "registrar.pem"
 BROKER_KEY, BROKER = "broker/trust/broker.key", "broker/trust/broker.pem"
 BROKER_AUTHORITIES, BROKER_CRL = "broker/trust/ca.pem", "broker/trust/crl.pem"
 
-# There from the first file to the last: what a crash left unfinished may be overwritten, and is no authority.
+# There from before the first file until after the last: what a crash left is no authority and may be overwritten.
 _UNFINISHED = ".unfinished"
+_ROOT_NAME, _ISSUING_NAME, _BROKER_NAME = "Sealcast root CA", "Sealcast issuing CA", "broker"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_HOST = 253
 
 
-def create(home: Path, *, hosts: Sequence[str], settings: Settings, now: dt.datetime) -> Authority:
-    """Make both CAs, the certificates of the registrar and of the broker, and the first CRL, under ``home``.
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The issuing CA: signs end certificates and revocation lists.
 
-    ``hosts`` are the broker's DNS names and IP addresses; localhost is always added. Raises ConfigurationError: code
-    ``already_initialised`` where there is an authority, ``invalid_host``, or ``unwritable``.
+    What it signs is valid from ``clock_tolerance`` before the time of signing, so that it is accepted at once where a
+    clock is behind.
     """
-    names = _host_names(hosts)
-    if not (home / _UNFINISHED).exists() and any((home / name).exists() for name in (ROOT, ISSUING_KEY, REGISTRAR_KEY)):
+
+    home: Path
+    settings: Settings
+    root: x509.Certificate
+    issuing: x509.Certificate
+    issuing_key: rsa.RSAPrivateKey
+
+    @classmethod
+    def load(cls, home: Path, settings: Settings) -> Self:
+        """Return the authority under ``home``.
+
+        Raises ConfigurationError where it is missing (code ``no_authority``), exposed (``exposed_key``) or damaged
+        (``corrupt_authority``).
+        """
+        if (home / _UNFINISHED).exists() or not (home / ISSUING).exists():
+            raise ConfigurationError(
+                f"there is no certificate authority in {home}",
+                hint="make one with `registrar init`, or name its folder with --home",
+                code="no_authority",
+            )
+        root, issuing = _read_certificate(home / ROOT), _read_certificate(home / ISSUING)
+        try:
+            issuing.verify_directly_issued_by(root)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise _damaged(home / ISSUING) from error
+        return cls(home, settings, root, issuing, _read_key(home / ISSUING_KEY, issuing))
+
+    def trust(self, now: dt.datetime) -> Trust:
+        """Return what chains are checked against, with the CRL that the broker has.
+
+        Raises VerificationError where the CRL is damaged or out of date (see ``needs_crl``).
+        """
+        pem = _read(self.home / BROKER_CRL)
+        return Trust(self.root, self.issuing, certificates.read_crl(pem, issuing=self.issuing, now=now))
+
+    def needs_crl(self, now: dt.datetime) -> bool:
+        """Tell whether a new CRL is due: after ``crl_reissue_days``, or where the broker has none that holds."""
+        try:
+            issued = self.trust(now).crl.last_update_utc
+        except (VerificationError, ConfigurationError):
+            return True
+        return now - issued >= dt.timedelta(days=self.settings.crl_reissue_days)
+
+    def sign_member(self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime) -> x509.Certificate:
+        """Return a certificate for a key of this user."""
+        names = [x509.UniformResourceIdentifier(certificates.MEMBER_URI_HEAD + user)]
+        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), names)
+        return self._sign(public_key, user, profile, days=self.settings.member_certificate_days, now=now)
+
+    def sign_registrar(self, public_key: rsa.RSAPublicKey, now: dt.datetime) -> x509.Certificate:
+        """Return a certificate for the registrar's key."""
+        names = [x509.UniformResourceIdentifier(certificates.REGISTRAR_URI)]
+        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), names)
+        days = self.settings.service_certificate_days
+        return self._sign(public_key, certificates.REGISTRAR_NAME, profile, days=days, now=now)
+
+    def sign_broker(
+        self, public_key: rsa.RSAPublicKey, hosts: Sequence[x509.GeneralName], now: dt.datetime
+    ) -> x509.Certificate:
+        """Return a server certificate for the broker's key and its host names."""
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), hosts, usages)
+        return self._sign(public_key, _BROKER_NAME, profile, days=self.settings.service_certificate_days, now=now)
+
+    def _sign(
+        self,
+        public_key: rsa.RSAPublicKey,
+        name: str,
+        extensions: certificates.Extensions,
+        *,
+        days: int,
+        now: dt.datetime,
+    ) -> x509.Certificate:
+        # No certificate outlives its issuer: path validation would fail from then on.
+        end = min(now + dt.timedelta(days=days), self.issuing.not_valid_after_utc)
+        builder = _builder(name, public_key, extensions).issuer_name(self.issuing.subject)
+        builder = builder.not_valid_before(_start(now, self.settings)).not_valid_after(end)
+        return builder.sign(self.issuing_key, hashes.SHA256())
+
+    def issue_crl(
+        self, revoked: Iterable[tuple[int, dt.datetime]], number: int, now: dt.datetime
+    ) -> x509.CertificateRevocationList:
+        """Return a CRL with these (serial number, time of revocation), current for ``crl_days``."""
+        issuing_key = self.issuing_key.public_key()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.issuing.subject)
+            .last_update(_start(now, self.settings))
+            .next_update(now + dt.timedelta(days=self.settings.crl_days))
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing_key), critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for serial, revoked_at in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(revoked_at)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self.issuing_key, hashes.SHA256())
+
+    def write_crl(self, crl: x509.CertificateRevocationList) -> None:
+        """Put the CRL where the broker reads it on SIGHUP, as a whole.
+
+        Mosquitto 2.0.11 lets everyone in after an empty or missing one (measured).
+        """
+        write_private(self.home / BROKER_CRL, crl.public_bytes(serialization.Encoding.PEM))
+
+
+def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.datetime) -> Authority:
+    """Make an authority under ``home``, the certificates of registrar and broker, and the first CRL.
+
+    ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. Raises
+    ConfigurationError: ``already_initialised`` where there is an authority, ``invalid_host``, ``unwritable``.
+    """
+    broker_names = _host_names(hosts)
+    if not (home / _UNFINISHED).exists() and any((home / name).exists() for name in (ISSUING, REGISTRAR_KEY)):
         raise ConfigurationError(
             f"there is a certificate authority in {home} already",
-            hint="choose another folder with --home; every member's certificate depends on this one",
+            hint="every member's certificate depends on it; name another folder with --home",
             code="already_initialised",
         )
-    for folder in (home, (home / ROOT).parent, (home / BROKER).parent):
+    root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
+    root = _sign_authority(_ROOT_NAME, root_key, root_key, path_length=1, settings=settings, now=now)
+    issuing = _sign_authority(_ISSUING_NAME, issuing_key, root_key, path_length=0, settings=settings, now=now)
+    authority = Authority(home, settings, root, issuing, issuing_key)
+    registrar = authority.sign_registrar(registrar_key.public_key(), now)
+    broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
+
+    for folder in (home, (home / ISSUING).parent, (home / BROKER).parent.parent, (home / BROKER).parent):
         make_private_folder(folder)
     write_private(home / _UNFINISHED, b"")
+    for name, content in {
+        ROOT_KEY: keys.to_pem(root_key),
+        ROOT: certificates.to_pem(root),
+        ISSUING_KEY: keys.to_pem(issuing_key),
+        ISSUING: certificates.to_pem(issuing),
+        REGISTRAR_KEY: keys.to_pem(registrar_key),
+        REGISTRAR: certificates.to_pem(registrar),
+        BROKER_AUTHORITIES: certificates.to_pem(root, issuing),
+        BROKER_KEY: keys.to_pem(broker_key),
+        BROKER: certificates.to_pem(broker, issuing),
+    }.items():
+        write_private(home / name, content)
+    authority.write_crl(authority.issue_crl([], int(now.timestamp()), now))
+    (home / _UNFINISHED).unlink()
+    flush_folder(home)
+    return authority
 
-    root_key, issuing_key = keys.generate(keys.AUTHORITY_SIZE), keys.generate(keys.AUTHORITY_SIZE)
-    root = _sign_authority(root_key, root_key, "Sealcast root CA", "Sealcast root CA", 1, settings, now)
-    issuing = _sign_authority(issuing_key, root_key, "Sealcast issuing CA", "Sealcast root CA", 0, settings, now)
-    registrar_key, broker_key = keys.generate(keys.AUTHORITY_SIZE), keys.generate(keys.AUTHORITY_SIZE)
+
+def load_registrar(home: Path) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+    """Return the registrar's key and certificate; raises ConfigurationError like ``Authority.load``."""
+    certificate = _read_certificate(home / REGISTRAR)
+    return _read_key(home / REGISTRAR_KEY, certificate), certificate
+
+
+def _sign_authority(
+    name: str,
+    key: rsa.RSAPrivateKey,
+    root_key: rsa.RSAPrivateKey,
+    *,
+    path_length: int,
+    settings: Settings,
+    now: dt.datetime,
+) -> x509.Certificate:
+    extensions = certificates.authority_extensions(key.public_key(), root_key.public_key(), path_length=path_length)
+    builder = _builder(name, key.public_key(), extensions).issuer_name(certificates.common_name(_ROOT_NAME))
+    builder = builder.not_valid_before(_start(now, settings))
+    return builder.not_valid_after(now + dt.timedelta(days=settings.authority_days)).sign(root_key, hashes.SHA256())
+
+
+def _builder(name: str, public_key: rsa.RSAPublicKey, extensions: certificates.Extensions) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder().subject_name(certificates.common_name(name)).public_key(public_key)
+    builder = builder.serial_number(x509.random_serial_number())
+    for extension in extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder
+
+
+def _start(now: dt.datetime, settings: Settings) -> dt.datetime:
+    return now - dt.timedelta(seconds=settings.clock_tolerance)
+
+
+def _host_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
+    return [_host_name(host) for host in dict.fromkeys(host.lower() for host in (*hosts, *_LOCAL_HOSTS))]
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        if len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in host.split(".")):
+            return x509.DNSName(host)
+        raise ConfigurationError(
+            f"{host!r} is no host name and no IP address",
+            hint="give names as in broker.example.org, without a port; other scripts as in xn--…",
+            code="invalid_host",
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read {path}: {reason(error)}", hint="restore it from a backup", code="unreadable"
+        ) from error
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    try:
+        return certificates.read_certificate(_read(path))
+    except VerificationError as error:
+        raise _damaged(path) from error
+
+
+def _read_key(path: Path, certificate: x509.Certificate) -> rsa.RSAPrivateKey:
+    try:
+        key = keys.read(read_private(path))
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        raise _damaged(path) from error
+    if key.public_key() != certificate.public_key():
+        raise _damaged(path)
+    return key
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is damaged, or does not belong to the other files of the authority",
+        hint="restore the folder from a backup",
+        code="corrupt_authority",
+    )

@@ -9,15 +9,14 @@ compressed pixels is part of the picture and stays.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 from common.errors import ImageError
-from common.metadata import bmp, gif, isobmff, jpeg, png, tiff, webp
-from common.metadata.container import damaged
+from common.metadata import avif, bmp, gif, jpeg, png, tiff, webp
+from common.metadata.container import TOO_SHORT, damaged
 
 _STRIP = {
-    "image/avif": isobmff.strip,
+    "image/avif": avif.strip,
     "image/bmp": bmp.strip,
     "image/gif": gif.strip,
     "image/jpeg": jpeg.strip,
@@ -49,9 +48,9 @@ def strip_metadata(data: bytes, media_type: str) -> Stripped:
     if strip is None:
         raise ImageError(f"metadata cannot be removed from {media_type}", hint="save it as PNG or JPEG first")
     try:
-        stripped, words = strip(data)
-    except (struct.error, IndexError, OverflowError) as error:  # a length or an offset points past the end
+        stripped, removed = strip(data)
+    except TOO_SHORT as error:
         raise damaged("it says that there is more than there is") from error
-    if not words:
+    if not removed:
         return Stripped(data, ())
-    return Stripped(stripped, tuple(dict.fromkeys(words)))
+    return Stripped(stripped, tuple(dict.fromkeys(removed)))

@@ -1,21 +1,19 @@
-"""What the formats share: the words for what is removed, the error for damage, and one tool."""
+"""What the formats share: the error for damage, and a way to blank what is in place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from typing import TYPE_CHECKING
 
 from common.errors import ImageError
 
-AFTER_THE_IMAGE = "data after the image"
-COMMENT = "comment"
-EXIF = "Exif"
-GPS = "GPS position"
-IPTC = "IPTC"
-OTHER = "other data"
-THUMBNAIL = "embedded thumbnail"
-TIME = "creation time"
-UNUSED = "unused data"
-XMP = "XMP"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Span = tuple[int, int]  # where something starts and where it ends, in bytes
+
+# What reading raises where a length or an offset points past the end.
+TOO_SHORT = (struct.error, LookupError, OverflowError)
 
 
 def damaged(what: str) -> ImageError:
@@ -27,13 +25,12 @@ def damaged(what: str) -> ImageError:
     )
 
 
-def blank_outside(picture: bytearray, within: tuple[int, int], kept: Iterable[tuple[int, int]]) -> bool:
+def blank_outside(picture: bytearray, within: Span, kept: Iterable[Span]) -> bool:
     """Overwrite with zeros what lies within a span but in none of the kept ones; no offset moves.
 
-    Spans are ``(start, end)`` in bytes, in any order, and may overlap. Returns whether anything but zeros
-    was overwritten.
+    The kept spans come in any order, and may overlap. Returns whether anything but zeros was overwritten.
     """
-    position, stop = within
+    position, stop = within[0], min(within[1], len(picture))
     changed = False
     for start, end in [*sorted(span for span in kept if span[0] < span[1]), (stop, stop)]:
         gap = min(start, stop) - position

@@ -6,7 +6,8 @@ import struct
 from contextlib import suppress
 
 from common.errors import ImageError
-from common.metadata.container import EXIF, GPS, THUMBNAIL
+from common.metadata import words
+from common.metadata.container import TOO_SHORT
 from common.metadata.ifd import Tiff
 
 _ORIENTATION, _GPS_POINTER = 274, 34853
@@ -20,18 +21,18 @@ def reduce(block: bytes) -> tuple[bytes, list[str]]:
     ``block`` begins with the TIFF header, not with "Exif". Returns the block that is left and words for what
     was removed. A damaged block is read as far as it goes: what cannot be read is removed like the rest.
     """
-    orientation, words = _UPRIGHT, [EXIF]
-    with suppress(ImageError, struct.error, IndexError, OverflowError):
+    orientation, removed = _UPRIGHT, [words.EXIF]
+    with suppress(ImageError, *TOO_SHORT):
         tiff = Tiff.open(block)
         for entry in tiff.entries(tiff.first):
             if entry.tag == _ORIENTATION:
                 orientation = tiff.integers(entry)[0]
             elif entry.tag == _GPS_POINTER:
-                words.append(GPS)
+                removed.append(words.GPS)
         if tiff.following(tiff.first):
-            words.append(THUMBNAIL)
+            removed.append(words.THUMBNAIL)
     left = _only_orientation(orientation) if orientation in _ORIENTATIONS else b""
-    return left, [] if left == block else words
+    return left, [] if left and left == block else removed
 
 
 def _only_orientation(orientation: int) -> bytes:

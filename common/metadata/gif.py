@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 
-from common.metadata.container import AFTER_THE_IMAGE, COMMENT, OTHER, XMP, damaged
+from common.metadata import words
+from common.metadata.container import damaged
 
 _HEADER, _IMAGE_DESCRIPTOR = 13, 10
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
-_GRAPHIC_CONTROL, _COMMENT = 0xF9, 0xFE
-_APPLICATION = b"\x21\xff\x0b"
-_LOOP = re.compile(rb"\x21\xff\x0b(NETSCAPE2\.0|ANIMEXTS1\.0)\x03\x01..\x00", re.DOTALL)
-_ICC_PROFILE = _APPLICATION + b"ICCRGBG1012"
+_COMMENT = 0xFE
+# The extensions that say how the picture looks: graphic control, loop (with its buffer), colour profile.
+_PICTURE = re.compile(
+    rb"\x21(\xf9\x04....\x00"
+    rb"|\xff\x0b(NETSCAPE2\.0|ANIMEXTS1\.0)\x03\x01..(\x05\x02....)?\x00"
+    rb"|\xff\x0bICCRGBG1012.*)",
+    re.DOTALL,
+)
 
 
 def strip(data: bytes) -> tuple[bytes, list[str]]:
@@ -19,34 +24,31 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
     if data[:6] not in (b"GIF87a", b"GIF89a"):
         raise damaged("no GIF at its start")
     position = _HEADER + _colour_table(data[10])
-    kept, words = [data[:position]], []
+    kept, removed = [data[:position]], []
     while data[position] != _TRAILER:
         start = position
         if data[position] == _IMAGE:
-            table = _colour_table(data[position + 9])
-            position = _after_blocks(data, position + _IMAGE_DESCRIPTOR + table + 1)  # 1: the LZW code size
+            code_size = position + _IMAGE_DESCRIPTOR + _colour_table(data[position + 9])
+            position = _after_blocks(data, code_size + 1)
             kept.append(data[start:position])
         elif data[position] == _EXTENSION:
             position = _after_blocks(data, position + 2)
-            block = data[start:position]
-            word = _private(block)
-            if word is None: kept.append(block)
-            else: words.append(word)
+            extension = data[start:position]
+            if _PICTURE.fullmatch(extension):
+                kept.append(extension)
+            else:
+                removed.append(_word(extension))
         else:
             raise damaged(f"GIF block at byte {position}")
-    position += 1
-    if position < len(data):
-        words.append(AFTER_THE_IMAGE)
-    return b"".join(kept) + bytes([_TRAILER]), words
+    if position + 1 < len(data):
+        removed.append(words.AFTER_THE_IMAGE)
+    return b"".join(kept) + bytes([_TRAILER]), removed
 
 
-def _private(extension: bytes) -> str | None:
-    """Return the word for an extension that the picture does not need."""
-    if extension[1] == _GRAPHIC_CONTROL and len(extension)==8 or _LOOP.fullmatch(extension) or extension.startswith(_ICC_PROFILE):
-        return None
+def _word(extension: bytes) -> str:
     if extension[1] == _COMMENT:
-        return COMMENT
-    return XMP if extension.startswith(_APPLICATION + b"XMP DataXMP") else OTHER
+        return words.COMMENT
+    return words.XMP if extension[3:].startswith(b"XMP DataXMP") else words.OTHER
 
 
 def _colour_table(flags: int) -> int:

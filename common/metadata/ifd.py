@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common.metadata.container import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ORDERS = {b"II": "<", b"MM": ">"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -15,12 +18,13 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a directory; its value lies in ``data[start:end]``, inside the entry where it fits."""
+    """One entry of a directory; its value lies in ``data[start:end]``, inline (in the entry) where it fits."""
 
     tag: int
     kind: int
     count: int
     raw: bytes
+    is_inline: bool
     start: int
     end: int
 
@@ -29,7 +33,7 @@ class Entry:
 class Tiff:
     """A TIFF's bytes and the struct codes of its byte order, its counts of entries and its pointers.
 
-    Every method raises struct.error or OverflowError for an offset outside of the data.
+    Every method raises one of container.TOO_SHORT for an offset outside of the data.
     """
 
     data: bytes
@@ -67,7 +71,7 @@ class Tiff:
             value, end = position + layout.size, position + layout.size + room
             size = count * _SIZES.get(kind, 1)
             start = value if size <= room else self._number(self.pointer, value)
-            yield Entry(tag, kind, count, self.data[position:end], start, start + size)
+            yield Entry(tag, kind, count, self.data[position:end], size <= room, start, start + size)
             position = end
 
     def span(self, directory: int) -> tuple[int, int]:

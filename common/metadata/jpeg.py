@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from common.metadata import exif
-from common.metadata.container import AFTER_THE_IMAGE, COMMENT, IPTC, OTHER, THUMBNAIL, XMP, damaged
+from common.metadata import exif, words
+from common.metadata.container import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _START_OF_IMAGE = b"\xff\xd8"
 _APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
-_START_OF_SCAN, _END_OF_IMAGE, _COMMENT = 0xDA, 0xD9, 0xFE
+_END_OF_IMAGE, START_OF_SCAN, _COMMENT = 0xD9, 0xDA, 0xFE
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 
 # Any number of fill bytes may come before a marker.
@@ -20,12 +22,13 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 # Within entropy-coded data FF 00 is a stuffed zero and FF D0 to FF D7 are restarts: neither ends the scan.
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
+_JFIF, _ADOBE = 14, 12  # the sizes of their fixed parts
 _EXIF = b"Exif\0\0"
 _WORDS = (
-    (b"http://ns.adobe.com/xap/1.0/\0", XMP),
-    (b"http://ns.adobe.com/xmp/extension/\0", XMP),
-    (b"Photoshop 3.0\0", IPTC),
-    (b"JFXX\0", THUMBNAIL),
+    (b"http://ns.adobe.com/xap/1.0/\0", words.XMP),
+    (b"http://ns.adobe.com/xmp/extension/\0", words.XMP),
+    (b"Photoshop 3.0\0", words.IPTC),
+    (b"JFXX\0", words.THUMBNAIL),
     (b"MPF\0", "list of further pictures"),
 )
 
@@ -55,7 +58,7 @@ def segments(data: bytes) -> Iterator[Segment]:
         if marker in _STANDALONE:
             break
         position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             end_of_scan = _END_OF_SCAN.search(data, position)
             if end_of_scan is None:
                 raise damaged("the end of the JPEG is missing")
@@ -66,33 +69,33 @@ def segments(data: bytes) -> Iterator[Segment]:
 
 def strip(data: bytes) -> tuple[bytes, list[str]]:
     """Copy the segments that the picture needs; entropy-coded data is copied as it is."""
-    kept, words, end = [_START_OF_IMAGE], [], 0
-    for marker, start, content, end in segments(data):  # noqa: B007 - the last end is that of the image
+    kept, removed, end = [_START_OF_IMAGE], [], 0
+    for marker, start, content, end in segments(data):
         if not _APP0 <= marker <= _APP15 and marker != _COMMENT:
             kept.append(data[start:end])
             continue
-        stays, removed = _reduce(marker, data[content:end])
-        words += removed
+        stays, gone = _reduce(marker, data[content:end])
+        removed += gone
         if stays:
             kept.append(struct.pack(">BBH", 0xFF, marker, 2 + len(stays)) + stays)
     if end < len(data):
-        words.append(AFTER_THE_IMAGE)
-    return b"".join(kept), words
+        removed.append(words.AFTER_THE_IMAGE)
+    return b"".join(kept), removed
 
 
 def _reduce(marker: int, content: bytes) -> tuple[bytes, list[str]]:
     """Return what stays of an application segment or comment, and words for what does not."""
     if marker == _COMMENT:
-        return b"", [COMMENT]
+        return b"", [words.COMMENT]
     if marker == _APP2 and content.startswith(b"ICC_PROFILE\0"):
         return content, []
     if marker == _APP1 and content.startswith(_EXIF):
-        block, words = exif.reduce(content.removeprefix(_EXIF))
-        return _EXIF + block if block else b"", words
+        block, removed = exif.reduce(content.removeprefix(_EXIF))
+        return _EXIF + block if block else b"", removed
     # Both tell a decoder how to read the colours. Whatever follows their fixed part is not theirs.
-    if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= 14:
-        stays = content[:12] + b"\0\0"  # a thumbnail of 0 by 0 pixels
-        return stays, [] if content == stays else [THUMBNAIL]
-    if marker == _APP14 and content.startswith(b"Adobe") and len(content) >= 12:
-        return content[:12], [] if len(content) == 12 else [OTHER]
-    return b"", [next((word for start, word in _WORDS if content.startswith(start)), OTHER)]
+    if marker == _APP0 and content.startswith(b"JFIF\0") and len(content) >= _JFIF:
+        stays = content[: _JFIF - 2] + b"\0\0"  # a thumbnail of 0 by 0 pixels
+        return stays, [] if content == stays else [words.THUMBNAIL]
+    if marker == _APP14 and content.startswith(b"Adobe") and len(content) >= _ADOBE:
+        return content[:_ADOBE], [] if len(content) == _ADOBE else [words.OTHER]
+    return b"", [next((word for start, word in _WORDS if content.startswith(start)), words.OTHER)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-from common.metadata import exif
-from common.metadata.container import AFTER_THE_IMAGE, COMMENT, EXIF, IPTC, OTHER, TIME, XMP, damaged
+from common.metadata import exif, words
+from common.metadata.container import damaged
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PICTURE = {
@@ -18,11 +18,11 @@ _PICTURE = {
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 # What ImageMagick and exiftool write into text chunks; the keyword ends with a zero.
 _KEYWORDS = {
-    b"XML:com.adobe.xmp": XMP,
-    b"Raw profile type xmp": XMP,
-    b"Raw profile type exif": EXIF,
-    b"Raw profile type APP1": EXIF,
-    b"Raw profile type iptc": IPTC,
+    b"XML:com.adobe.xmp": words.XMP,
+    b"Raw profile type xmp": words.XMP,
+    b"Raw profile type exif": words.EXIF,
+    b"Raw profile type APP1": words.EXIF,
+    b"Raw profile type iptc": words.IPTC,
 }
 
 
@@ -30,7 +30,7 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
     """Copy the chunks that the picture needs, with their CRCs."""
     if not data.startswith(_SIGNATURE):
         raise damaged("no PNG at its start")
-    kept, words = [_SIGNATURE], []
+    kept, removed = [_SIGNATURE], []
     position, kind = len(_SIGNATURE), b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -41,17 +41,17 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
         if kind in _PICTURE:
             kept.append(data[start:position])
         elif kind == b"eXIf":
-            block, removed = exif.reduce(content)
-            words += removed
+            block, gone = exif.reduce(content)
+            removed += gone
             if block:
                 kept.append(_chunk(kind, block))
         elif kind in _TEXTS:
-            words.append(_KEYWORDS.get(content.partition(b"\0")[0], COMMENT))
+            removed.append(_KEYWORDS.get(content.partition(b"\0")[0], words.COMMENT))
         else:
-            words.append(TIME if kind == b"tIME" else OTHER)
+            removed.append(words.TIME if kind == b"tIME" else words.OTHER)
     if position < len(data):
-        words.append(AFTER_THE_IMAGE)
-    return b"".join(kept), words
+        removed.append(words.AFTER_THE_IMAGE)
+    return b"".join(kept), removed
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

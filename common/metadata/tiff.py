@@ -11,25 +11,19 @@ Directories behind SubIFDs are previews or raw data that a decoder of pages pass
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from common.errors import ImageError
-from common.metadata.container import (
-    AFTER_THE_IMAGE,
-    COMMENT,
-    EXIF,
-    GPS,
-    IPTC,
-    OTHER,
-    THUMBNAIL,
-    UNUSED,
-    XMP,
-    blank_outside,
-    damaged,
-)
-from common.metadata.ifd import Entry, Tiff
+from common.metadata import words
+from common.metadata.container import TOO_SHORT, blank_outside, damaged
+from common.metadata.ifd import Tiff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.metadata.container import Span
+    from common.metadata.ifd import Entry
 
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _COMPRESSION, _ICC_PROFILE = 256, 257, 258, 259, 34675
 _STRIPS, _TILES = (273, 279), (324, 325)  # the tags of their offsets and of their byte counts
@@ -45,46 +39,56 @@ _PICTURE = {
     *(*range(317, 322), 322, 323, *_TILES, 332, 334, 336, *range(338, 343), 347, *range(529, 533)),
     _ICC_PROFILE,
 }
-_WORDS = {270: COMMENT, 700: XMP, 33723: IPTC, 34377: IPTC, _SUB_IFDS: THUMBNAIL, _EXIF: EXIF, _GPS: GPS}
+_WORDS = {
+    270: words.COMMENT,
+    700: words.XMP,
+    33723: words.IPTC,
+    34377: words.IPTC,
+    _SUB_IFDS: words.THUMBNAIL,
+    _EXIF: words.EXIF,
+    _GPS: words.GPS,
+}
 
 
 def strip(data: bytes) -> tuple[bytes, list[str]]:
     """Write every page's directory again, then blank everything to which none of them refers."""
     tiff = Tiff.open(data)
     picture = bytearray(data)
-    words: list[str] = []
-    kept, known = [(0, tiff.header)], []
-    pages: set[int] = set()
+    removed: list[str] = []
+    values: list[Span] = []  # and pixels: what stays where it is, as it is
+    written: dict[int, Span] = {}
+    known: list[Span] = []
     reached: set[int] = set()
-    directory = tiff.first
-    while directory:
-        if directory in pages:
+    position = tiff.first
+    while position:
+        if position in written:
             raise damaged("its pages go round in a circle")
-        pages.add(directory)
-        known += _reach(tiff, directory, reached)
-        stay, go = [], []
-        for entry in tiff.entries(directory):
-            (stay if entry.tag in _PICTURE else go).append(entry)
-        written = tiff.directory(stay, tiff.following(directory))
-        picture[directory : directory + len(written)] = written
-        kept += [(directory, directory + len(written)), *((entry.start, entry.end) for entry in stay)]
-        kept += _pixels(tiff, {entry.tag: entry for entry in stay})
-        words += [_WORDS.get(entry.tag, OTHER) for entry in go]
-        directory = tiff.following(directory)
+        known += _reach(tiff, position, reached)
+        entries = list(tiff.entries(position))
+        stay = [entry for entry in entries if entry.tag in _PICTURE]
+        removed += [_WORDS.get(entry.tag, words.OTHER) for entry in entries if entry.tag not in _PICTURE]
+        values += [(entry.start, entry.end) for entry in stay if not entry.is_inline]
+        values += _pixels(tiff, {entry.tag: entry for entry in stay})
+        directory = tiff.directory(stay, tiff.following(position))
+        written[position] = position, position + len(directory)
+        picture[slice(*written[position])] = directory
+        position = tiff.following(position)
 
-    if max(end for _, end in kept) > len(data):
+    if any(end > len(data) for _, end in values):
         raise damaged("a TIFF strip or tag ends after the file")
+    if any(picture[start:end] != data[start:end] for start, end in values):
+        raise damaged("a TIFF strip or tag lies in a directory")
+    kept = [(0, tiff.header), *written.values(), *values]
     end = max(end for _, end in kept + known)
-    if picture[end:].strip(b"\0"):
-        words.append(AFTER_THE_IMAGE)
-    del picture[end:]
-    if blank_outside(picture, (0, len(picture)), kept + known):
-        words.append(UNUSED)
-    blank_outside(picture, (0, len(picture)), kept)
-    return bytes(picture), words
+    if blank_outside(picture, (end, len(data)), ()):
+        removed.append(words.AFTER_THE_IMAGE)
+    if blank_outside(picture, (0, end), kept + known):
+        removed.append(words.UNUSED)
+    blank_outside(picture, (0, end), kept)
+    return bytes(picture[: max(end for _, end in kept)]), removed
 
 
-def _pixels(tiff: Tiff, page: dict[int, Entry]) -> Iterator[tuple[int, int]]:
+def _pixels(tiff: Tiff, page: dict[int, Entry]) -> Iterator[Span]:
     """Return the spans of a page's strips or tiles; raises ImageError where they cannot be told for sure."""
     compression = tiff.integers(page[_COMPRESSION])[0] if _COMPRESSION in page else _UNCOMPRESSED
     if compression == _OLD_JPEG:
@@ -102,10 +106,10 @@ def _pixels(tiff: Tiff, page: dict[int, Entry]) -> Iterator[tuple[int, int]]:
     return _spans(tiff, page[offsets], page[lengths])
 
 
-def _reach(tiff: Tiff, directory: int, seen: set[int]) -> Iterator[tuple[int, int]]:
+def _reach(tiff: Tiff, directory: int, seen: set[int]) -> Iterator[Span]:
     """Yield the spans to which a directory and those behind its pointers refer, as far as they can be read.
 
-    Only ``words`` depend on it: what lies in none of these spans was there for no reader of TIFF.
+    Only the words depend on it: what lies in none of these spans was there for no reader of TIFF.
     """
     waiting = [directory]
     while waiting:
@@ -113,7 +117,7 @@ def _reach(tiff: Tiff, directory: int, seen: set[int]) -> Iterator[tuple[int, in
         if directory in seen:
             continue
         seen.add(directory)
-        with suppress(ImageError, struct.error, OverflowError):
+        with suppress(ImageError, *TOO_SHORT):
             yield tiff.span(directory)
             entries = {entry.tag: entry for entry in tiff.entries(directory)}
             yield from ((entry.start, entry.end) for entry in entries.values())
@@ -124,6 +128,6 @@ def _reach(tiff: Tiff, directory: int, seen: set[int]) -> Iterator[tuple[int, in
                     yield from _spans(tiff, entries[offsets], entries[lengths])
 
 
-def _spans(tiff: Tiff, offsets: Entry, lengths: Entry) -> Iterator[tuple[int, int]]:
+def _spans(tiff: Tiff, offsets: Entry, lengths: Entry) -> Iterator[Span]:
     for start, length in zip(tiff.integers(offsets), tiff.integers(lengths), strict=False):
         yield start, start + length

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from common.metadata import exif
-from common.metadata.container import AFTER_THE_IMAGE, OTHER, XMP, damaged
+from common.metadata import exif, words
+from common.metadata.container import damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BITSTREAM = {b"VP8 ", b"VP8L", b"ALPH"}
 _PICTURE = {*_BITSTREAM, b"VP8X", b"ANIM", b"ICCP"}
@@ -20,20 +23,20 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
     if (riff, form) != (b"RIFF", b"WEBP") or 8 + size > len(data):
         raise damaged("its RIFF container")
     kept: list[tuple[bytes, bytes]] = []
-    words: list[str] = []
+    removed: list[str] = []
     for kind, content in _chunks(data[12 : 8 + size]):
-        stays, removed = _reduce(kind, content)
-        words += removed
+        stays, gone = _reduce(kind, content)
+        removed += gone
         if stays:
             kept.append((kind, stays))
     if 8 + size < len(data):
-        words.append(AFTER_THE_IMAGE)
+        removed.append(words.AFTER_THE_IMAGE)
 
     flags = _EXIF_FLAG if any(kind == b"EXIF" for kind, _ in kept) else 0
     for index, (kind, content) in enumerate(kept):
         if kind == b"VP8X":
             kept[index] = kind, bytes([content[0] & ~(_EXIF_FLAG | _XMP_FLAG) | flags]) + content[1:]
-    return _chunk(b"RIFF", form + b"".join(_chunk(*chunk) for chunk in kept)), words
+    return _chunk(b"RIFF", form + b"".join(_chunk(*chunk) for chunk in kept)), removed
 
 
 def _reduce(kind: bytes, content: bytes) -> tuple[bytes, list[str]]:
@@ -46,8 +49,8 @@ def _reduce(kind: bytes, content: bytes) -> tuple[bytes, list[str]]:
         chunks = list(_chunks(content[_FRAME_HEADER:]))
         frame = [chunk for chunk in chunks if chunk[0] in _BITSTREAM]
         stays = content[:_FRAME_HEADER] + b"".join(_chunk(*chunk) for chunk in frame)
-        return stays, [] if frame == chunks else [OTHER]
-    return b"", [XMP if kind == b"XMP " else OTHER]
+        return stays, [] if frame == chunks else [words.OTHER]
+    return b"", [words.XMP if kind == b"XMP " else words.OTHER]
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

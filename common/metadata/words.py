@@ -1,0 +1,12 @@
+"""The words for what is removed, as a person reads them."""
+
+AFTER_THE_IMAGE = "data after the image"
+COMMENT = "comment"
+EXIF = "Exif"
+GPS = "GPS position"
+IPTC = "IPTC"
+OTHER = "other data"
+THUMBNAIL = "embedded thumbnail"
+TIME = "creation time"
+UNUSED = "unused data"
+XMP = "XMP"

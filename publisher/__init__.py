@@ -1,0 +1,1 @@
+"""The owner: seals, signs and posts images."""

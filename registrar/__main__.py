@@ -1,0 +1,119 @@
+"""The `registrar` command: init, serve, fingerprint, members."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import Annotated
+
+from common import certificates, console
+from common.connection import Address
+from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
+from common.settings import load_settings
+from registrar import authority
+from registrar.accounts import Accounts
+from registrar.broker import Doors, run_broker
+from registrar.database import open_database
+from registrar.running import Running
+
+PROGRAM = "registrar"
+HOME = console.default_home(PROGRAM)
+DatabaseOption = Annotated[
+    str | None, option("--database", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
+]
+
+app = console.make_app("Check passwords, sign certificates, store images and announce them.", PROGRAM)
+
+
+@app.command()
+def init(
+    *,
+    host: Annotated[
+        list[str] | None, option("--host", help="A name or address of the broker besides localhost; may be repeated.")
+    ] = None,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make the certificate authority, the broker's certificate and the registrar's."""
+    console.start_logging(verbose=verbose)
+    made = authority.create(home, hosts=host or [], settings=load_settings(home), now=console.now())
+    fingerprint = certificates.fingerprint(made.root)
+    Printer(as_json=json).event(
+        f"made the certificate authority in {home}\n"
+        f"fingerprint: {fingerprint}\n"
+        f"Members need this fingerprint to register. The root's key, {home / authority.ROOT_KEY}, can be moved away.",
+        event="initialised",
+        fingerprint=fingerprint,
+        home=home,
+    )
+
+
+@app.command()
+def serve(
+    *,
+    with_broker: Annotated[bool, option("--with-broker", help="Start mosquitto as a child process.")] = False,
+    listen: Annotated[str, option("--listen", help="Where the child broker listens.")] = "127.0.0.1",
+    broker: Annotated[str, option("--broker", help="The broker's host name or address.")] = "localhost",
+    port: Annotated[int, option("--port", help="The members' door.", min=1, max=65535)] = 8883,
+    enrol_port: Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)] = 8884,
+    database: DatabaseOption = None,
+    archive: Annotated[
+        str | None, option("--archive", help="Where sealed images are kept; a folder here unless said.")
+    ] = None,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve requests until stopped."""
+    console.start_logging(verbose=verbose)
+    stop = Stop()
+    settings = load_settings(home)
+    running = Running.prepare(
+        home, settings, database=_database(home, database), archive=archive or str(home / "archive")
+    )
+    printer = Printer(as_json=json)
+    fingerprint = certificates.fingerprint(running.handlers.authority.root)
+    with contextlib.ExitStack() as stack:
+        if with_broker:
+            running.broker = stack.enter_context(run_broker(home, Doors(listen, port, enrol_port)))
+        service = stack.enter_context(running.connect(Address(broker, port)))
+        line = f"ready: serving on {broker}:{port}, fingerprint {fingerprint}"
+        printer.event(line, event="ready", fingerprint=fingerprint)
+        running.serve(service, stop)
+
+
+@app.command("fingerprint")
+def show_fingerprint(*, home: HomeOption = HOME, json: JsonOption = False) -> None:
+    """Print the root's fingerprint, which members pin."""
+    root = authority.Authority.load(home, load_settings(home)).root
+    fingerprint = certificates.fingerprint(root)
+    Printer(as_json=json).event(fingerprint, fingerprint=fingerprint)
+
+
+@app.command()
+def members(*, database: DatabaseOption = None, home: HomeOption = HOME, json: JsonOption = False) -> None:
+    """List the members and their devices."""
+    authority.Authority.load(home, load_settings(home))
+    printer = Printer(as_json=json)
+    for member in Accounts(open_database(_database(home, database))).members(console.now()):
+        since = f"{member.created_at:%Y-%m-%d %H:%M}"
+        printer.event(
+            f"{member.user:32}  devices {member.devices:3}  since {since}",
+            user=member.user,
+            devices=member.devices,
+            created_at=member.created_at.isoformat(),
+        )
+
+
+def _database(home: Path, url: str | None) -> str:
+    return url or f"sqlite:///{home / 'registrar.sqlite3'}"
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run(app, PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Users, their devices and their certificates.
+
+Certificates are handed out for images only as the newest of each key: no two recipients of an image may have the same
+key identifier (docs/protocol.md, "CMS profile"), and whoever renewed can open with the same key what names the other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from sqlalchemy import case, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from common import certificates
+from common.errors import RefusedError
+from registrar.database import AccountRow, CertificateRow, CrlNumberRow, DeviceRow, transaction
+from registrar.passwords import LOCKED
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Select
+    from sqlalchemy.orm import Session
+
+# An entry leaves the CRL only after the certificate's end (RFC 5280, section 3.3), and then with time to spare.
+_LISTED_AFTER_EXPIRY = dt.timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A line of ``registrar members``; ``devices`` counts the keys with a valid certificate."""
+
+    user: str
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None
+    devices: int
+
+
+class Accounts:
+    """The accounts in a database; each method raises RefusedError, ``unavailable``, while it does not answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, user: str, password_hash: str, now: dt.datetime) -> None:
+        """Add an account; raises RefusedError, ``user_exists``, also where somebody else was a moment earlier."""
+        try:
+            with transaction(self._engine) as session:
+                session.add(AccountRow(user_name=user, password_hash=password_hash, created_at=now))
+        except IntegrityError as error:
+            raise RefusedError(f"the user name {user!r} is taken", code="user_exists") from error
+
+    def password_hash(self, user: str) -> str | None:
+        """Return the hash of the user's password, or None for an unknown user."""
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user)
+            return account.password_hash if account else None
+
+    def add_certificate(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> None:
+        """Record a certificate; to be done before it is handed out.
+
+        Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's.
+        """
+        key_identifier = certificates.subject_key_identifier(certificate)
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user, with_for_update=True)
+            if account is None or account.revoked_at is not None:
+                raise RefusedError(f"{user} is not a member any more", code="revoked")
+            if _claim_key(session, key_identifier, user) != user:
+                raise RefusedError(
+                    "another user has registered with this key",
+                    hint="give each user a folder of their own with --home",
+                    code="key_in_use",
+                )
+            session.add(
+                CertificateRow(
+                    fingerprint=certificates.fingerprint(certificate),
+                    key_identifier=key_identifier,
+                    pem=certificates.to_pem(certificate),
+                    issued_at=now,
+                    expires_at=certificate.not_valid_after_utc,
+                )
+            )
+
+    def certificates_of(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
+        """Return the newest valid certificate of each of the user's keys; none for an unknown user."""
+        return self._certificates(_newest_valid(now).where(DeviceRow.user_name == user))
+
+    def all_certificates(self, now: dt.datetime, limit: int | None = None) -> list[x509.Certificate]:
+        """Return the newest valid certificate of every key, at most ``limit``."""
+        return self._certificates(_newest_valid(now).limit(limit))
+
+    def is_current(self, fingerprint: str) -> bool:
+        """Tell whether the certificate is known and not revoked; whether it has expired is for the chain to say."""
+        query = select(CertificateRow.revoked_at).where(CertificateRow.fingerprint == fingerprint)
+        with transaction(self._engine) as session:
+            return session.execute(query).all() == [(None,)]
+
+    def members(self, now: dt.datetime) -> list[Member]:
+        """Return every account, by user name."""
+        devices = (
+            select(DeviceRow.user_name, func.count(DeviceRow.key_identifier.distinct()).label("number"))
+            .join(CertificateRow)
+            .where(CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+            .group_by(DeviceRow.user_name)
+            .subquery()
+        )
+        query = (
+            select(
+                AccountRow.user_name, AccountRow.created_at, AccountRow.revoked_at, func.coalesce(devices.c.number, 0)
+            )
+            .outerjoin(devices, devices.c.user_name == AccountRow.user_name)
+            .order_by(AccountRow.user_name)
+        )
+        with transaction(self._engine) as session:
+            return [Member(*row) for row in session.execute(query)]
+
+    def revoke(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
+        """Lock the account and revoke its certificates; return those that were valid until now.
+
+        Raises RefusedError, ``unknown_user``. To revoke a second time changes nothing.
+        """
+        keys = select(DeviceRow.key_identifier).where(DeviceRow.user_name == user)
+        theirs = CertificateRow.key_identifier.in_(keys)
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user, with_for_update=True)
+            if account is None:
+                raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+            account.password_hash, account.revoked_at = LOCKED, account.revoked_at or now
+            rows = session.scalars(
+                select(CertificateRow)
+                .where(theirs, CertificateRow.revoked_at.is_(None))
+                .order_by(CertificateRow.ordinal)
+            ).all()
+            for row in rows:
+                row.revoked_at = now
+            return [x509.load_pem_x509_certificate(row.pem) for row in rows if row.expires_at > now]
+
+    def revoked(self, now: dt.datetime) -> list[tuple[int, dt.datetime]]:
+        """Return (serial number, time of revocation) of all that belong on a CRL."""
+        query = (
+            select(CertificateRow.pem, CertificateRow.revoked_at)
+            .where(CertificateRow.revoked_at.is_not(None), CertificateRow.expires_at > now - _LISTED_AFTER_EXPIRY)
+            .order_by(CertificateRow.ordinal)
+        )
+        with transaction(self._engine) as session:
+            return [
+                (x509.load_pem_x509_certificate(pem).serial_number, revoked_at)
+                for pem, revoked_at in session.execute(query)
+                if revoked_at is not None
+            ]
+
+    def next_crl_number(self, now: dt.datetime) -> int:
+        """Return a number above all earlier ones.
+
+        It is the time in seconds, or one more than the last: it keeps rising when the database is lost.
+        """
+        following = CrlNumberRow.number + 1
+        seconds = int(now.timestamp())
+        query = (
+            update(CrlNumberRow)
+            .values(number=case((following > seconds, following), else_=seconds))
+            .returning(CrlNumberRow.number)
+        )
+        with transaction(self._engine) as session:
+            return session.execute(query).scalar_one()
+
+    def _certificates(self, query: Select[bytes]) -> list[x509.Certificate]:
+        with transaction(self._engine) as session:
+            return [x509.load_pem_x509_certificate(pem) for pem in session.scalars(query)]
+
+
+def _claim_key(session: Session, key_identifier: bytes, user: str) -> str:
+    """Return the user whose key it is, ``user`` where it is a new one."""
+    try:
+        with session.begin_nested():
+            session.add(DeviceRow(key_identifier=key_identifier, user_name=user))
+    except IntegrityError:
+        return session.get_one(DeviceRow, key_identifier).user_name
+    return user
+
+
+def _newest_valid(now: dt.datetime) -> Select[bytes]:
+    newest = select(func.max(CertificateRow.ordinal)).group_by(CertificateRow.key_identifier)
+    return (
+        select(CertificateRow.pem)
+        .join(DeviceRow)
+        .where(CertificateRow.ordinal.in_(newest), CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+        .order_by(DeviceRow.user_name, CertificateRow.ordinal)
+    )

@@ -1,0 +1,138 @@
+"""Keeps sealed images: bytes that the registrar cannot change without its being noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import os
+import secrets
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from common.errors import ConfigurationError, RefusedError
+from common.files import flush_folder, make_private_folder, write_new
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterator
+
+_INCOMING = "incoming"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_RETRY_AFTER_SECONDS = 60.0
+_ABANDONED_AFTER = dt.timedelta(days=1)
+
+
+class Archive(Protocol):
+    """Where sealed images are kept, by image id; raises RefusedError where that fails."""
+
+    def put(self, image_id: uuid.UUID, sealed: bytes) -> None:
+        """Keep an image durably.
+
+        Codes: ``image_id_taken`` where other bytes have the id, ``archive_full``, ``unavailable``. To put the same
+        bytes again is allowed; what fails leaves nothing.
+        """
+        ...
+
+    def get(self, image_id: uuid.UUID) -> bytes:
+        """Return an image; code ``unknown_image``."""
+        ...
+
+    def read(self, image_id: uuid.UUID, offset: int, length: int) -> bytes:
+        """Return at most ``length`` bytes from ``offset`` on, none behind the end; code ``unknown_image``."""
+        ...
+
+    def contains(self, image_id: uuid.UUID) -> bool:
+        """Tell whether the image is there."""
+        ...
+
+
+class FolderArchive:
+    """An archive in a folder; images lie in 256 folders by the random end of their id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = make_private_folder(folder / _INCOMING)
+        # All of them now, so that no image has to wait for the name of its folder to be flushed.
+        for number in range(256):
+            make_private_folder(folder / f"{number:02x}")
+        with _refusing():
+            flush_folder(folder)
+
+    def put(self, image_id: uuid.UUID, sealed: bytes) -> None:
+        """Keep an image: written aside, flushed, then linked to its name, which is never replaced."""
+        place = self._place(image_id)
+        temporary = self._incoming / f"{image_id}.{secrets.token_hex(8)}"
+        with _refusing():
+            try:
+                write_new(temporary, sealed)
+                os.link(temporary, place)
+                flush_folder(place.parent)
+            except FileExistsError as error:
+                if place.read_bytes() != sealed:
+                    raise RefusedError(
+                        "another image has this id", hint="post the image again", code="image_id_taken"
+                    ) from error
+                # Whoever linked it may have been killed before this step.
+                flush_folder(place.parent)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.unlink()
+
+    def get(self, image_id: uuid.UUID) -> bytes:
+        """Return an image."""
+        with _refusing(), self._open(image_id) as file:
+            return file.read()
+
+    def read(self, image_id: uuid.UUID, offset: int, length: int) -> bytes:
+        """Return a part of an image."""
+        with _refusing(), self._open(image_id) as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def contains(self, image_id: uuid.UUID) -> bool:
+        """Tell whether the image is there."""
+        return self._place(image_id).exists()
+
+    def sweep(self, now: dt.datetime) -> None:
+        """Remove what writers that were killed have left; what is younger than a day may still be written."""
+        with _refusing():
+            for path in self._incoming.iterdir():
+                if now.timestamp() - path.stat().st_mtime > _ABANDONED_AFTER.total_seconds():
+                    path.unlink(missing_ok=True)
+
+    def _place(self, image_id: uuid.UUID) -> Path:
+        return self._folder / image_id.hex[-2:] / f"{image_id}.cms"
+
+    def _open(self, image_id: uuid.UUID) -> BinaryIO:
+        try:
+            return self._place(image_id).open("rb")
+        except FileNotFoundError as error:
+            raise RefusedError("there is no such image in the archive", code="unknown_image") from error
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in _FULL
+        raise RefusedError(
+            "the registrar's archive is full" if full else "the registrar's archive does not work",
+            hint="try again later, or tell whoever runs the registrar",
+            code="archive_full" if full else "unavailable",
+            retry_after=_RETRY_AFTER_SECONDS,
+        ) from error
+
+
+def open_archive(url: str) -> FolderArchive:
+    """Return the archive in a folder, given as a path or as a file:// URL; raises ConfigurationError."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
+        raise ConfigurationError(
+            f"{url!r} is no archive that this registrar knows",
+            hint="give a folder, as a path or as file:///…",
+            code="unknown_archive",
+        )
+    return FolderArchive(Path(urllib.parse.unquote(parts.path) if parts.scheme else url))

@@ -1,0 +1,145 @@
+"""Which requests the registrar takes, and how it answers (docs/protocol.md, "Requests and replies").
+
+Knows no MQTT and no SQL: a topic and bytes in, an authorised request or an exception out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from common import certificates, messages
+from common.enveloping import read_envelope, unwrap_key
+from common.errors import RefusedError, SealcastError, VerificationError
+from common.signing import sign, verify_signature
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from common.certificates import Trust
+    from common.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request whose signature and chain hold; ``json`` is not looked at yet."""
+
+    json: bytes
+    user: str
+    certificate: x509.Certificate
+
+
+class NonceMemory:
+    """Remembers the nonces of the time in which a request is fresh, and no longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._window = dt.timedelta(seconds=seconds)
+        self._seen: dict[str, dt.datetime] = {}
+        self._lock = threading.Lock()
+
+    def add(self, nonce: str, now: dt.datetime) -> bool:
+        """Note a nonce; return False where it is known."""
+        with self._lock:
+            for old in [old for old, since in self._seen.items() if now - since > 2 * self._window]:
+                del self._seen[old]
+            return self._seen.setdefault(nonce, now) is now
+
+
+def open_sealed_request(payload: bytes, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> bytes:
+    """Return the JSON of a request that is sealed to the registrar; raises VerificationError."""
+    envelope = read_envelope(payload)
+    encrypted_key = envelope.encrypted_key_for(certificates.subject_key_identifier(certificate))
+    if encrypted_key is None:
+        raise VerificationError("the request is sealed to somebody else")
+    return envelope.decrypt(unwrap_key(encrypted_key, key))
+
+
+def verify_request(payload: bytes, trust: Trust, *, now: dt.datetime) -> SignedRequest:
+    """Return a request that a member in good standing has signed; raises VerificationError."""
+    signed = verify_signature(payload, with_image_header=False)
+    user = certificates.check_member(signed.certificate, trust, at=now, now=now)
+    return SignedRequest(signed.content, user, signed.certificate)
+
+
+def read_fresh(json: bytes, *, topic: str, operation: str, settings: Settings, now: dt.datetime) -> messages.Request:
+    """Return the request for this topic, sent just now.
+
+    Raises RefusedError: ``invalid_request``, ``wrong_topic``, or ``clock`` where it is older than the tolerance.
+    """
+    try:
+        request = messages.read_request(json)
+    except VerificationError as error:
+        raise RefusedError(
+            "the registrar does not understand the request",
+            hint="client and registrar may be of different versions",
+            code="invalid_request",
+        ) from error
+    if request.topic != topic or request.operation != operation:
+        raise RefusedError("the request is for another topic", code="wrong_topic")
+    if abs((now - request.sent_at).total_seconds()) > settings.clock_tolerance:
+        raise RefusedError(
+            f"the request is dated {request.sent_at:%Y-%m-%d %H:%M:%S} UTC, the registrar's clock says {now:%H:%M:%S}",
+            hint="set this device's clock, then try again",
+            code="clock",
+        )
+    return request
+
+
+class Replies:
+    """Makes replies and signs them as the registrar."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> None:
+        self._key = key
+        self._certificate = certificate
+
+    def result(self, request: messages.Request, sent: bytes, result: messages.Result, now: dt.datetime) -> bytes:
+        """Return the signed reply with a result; ``sent`` is the request as it came."""
+        return self._reply(request.operation, request.nonce, sent, now, result=result)
+
+    def error(self, json: bytes, operation: str, sent: bytes, error: SealcastError, now: dt.datetime) -> bytes | None:
+        """Return the signed refusal, or None where the request has no nonce to bind it to."""
+        nonce = _nonce(json)
+        if nonce is None:
+            return None
+        refusal = messages.ReplyError(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            retry_after=error.retry_after if isinstance(error, RefusedError) else None,
+        )
+        return self._reply(operation, nonce, sent, now, error=refusal)
+
+    def _reply(
+        self,
+        operation: str,
+        nonce: str,
+        sent: bytes,
+        now: dt.datetime,
+        *,
+        result: messages.Result | None = None,
+        error: messages.ReplyError | None = None,
+    ) -> bytes:
+        reply = messages.Reply(
+            operation=operation,
+            nonce=nonce,
+            request_sha256=sha256(sent).hexdigest(),
+            sent_at=now,
+            result=result,
+            error=error,
+        )
+        return sign(reply.to_json(), self._key, self._certificate)
+
+
+def _nonce(json_text: bytes) -> str | None:
+    """Return the nonce of a request that may be unreadable otherwise."""
+    with contextlib.suppress(ValueError, RecursionError):
+        request = json.loads(json_text)
+        if isinstance(request, dict) and messages.is_nonce(nonce := request.get("nonce")):
+            return str(nonce)
+    return None

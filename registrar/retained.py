@@ -1,0 +1,41 @@
+"""Rebuilds what a broker should retain and does not: trust, members, announcements (the broker is a cache)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common import topics
+from common.session import Message
+from registrar.handlers import Publication
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from common.session import Session
+
+
+def find_differences(session: Session, wanted: Callable[[], Mapping[str, bytes]]) -> list[Publication]:
+    """Return what has to be published so that the broker retains exactly ``wanted``.
+
+    ``wanted`` is asked after the broker: what is announced meanwhile is in both. The session is one of its own, so that
+    a hundred thousand retained messages delay no request.
+    """
+    found = _read_retained(session)
+    expected = wanted()
+    lost = [Publication(topic, payload) for topic, payload in expected.items() if found.get(topic) != payload]
+    stale = [Publication(topic, b"") for topic in found if topic not in expected]
+    return lost + stale
+
+
+def _read_retained(session: Session) -> dict[str, bytes]:
+    session.subscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
+    # A message to oneself comes behind all that the subscriptions brought, since a broker keeps the order.
+    mark = topics.reply(session.client_id, "mark")
+    session.follow(mark)
+    session.publish(mark, b"mark").result()
+    session.latest(mark)
+    found: dict[str, bytes] = {}
+    while (arrived := session.receive(timeout=0)) is not None:
+        if isinstance(arrived, Message) and arrived.retained:
+            found[arrived.topic] = arrived.payload
+    return found

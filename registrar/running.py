@@ -1,0 +1,163 @@
+"""A registrar that runs: its stores, its two sessions, what the broker retains, and its revocation list kept fresh."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from cryptography.hazmat.primitives import serialization
+
+from common import certificates, console, topics
+from common.connection import verified_context
+from common.errors import SealcastError, SessionError
+from common.identity import read_or_make_secret
+from common.session import Session, SessionOptions
+from registrar.accounts import Accounts
+from registrar.archive import open_archive
+from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
+from registrar.catalogue import Catalogue
+from registrar.database import migrate, open_database
+from registrar.handlers import Handlers, announcement
+from registrar.passwords import PasswordPool
+from registrar.retained import find_differences
+from registrar.service import Service, content_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from common.connection import Address
+    from common.console import Stop
+    from common.settings import Settings
+    from registrar.broker import Broker
+
+_PACKET_MARGIN = 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Running:
+    """The registrar of one folder, and its broker where that is its child."""
+
+    home: Path
+    settings: Settings
+    handlers: Handlers
+    broker: Broker | None = None
+
+    @classmethod
+    def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
+        """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
+        authority = Authority.load(home, settings)
+        key, certificate = load_registrar(home)
+        engine = open_database(database)
+        migrate(engine)
+        handlers = Handlers(
+            authority, key, certificate, Accounts(engine), Catalogue(engine), open_archive(archive), settings
+        )
+        return cls(home, settings, handlers)
+
+    @contextlib.contextmanager
+    def connect(self, address: Address) -> Iterator[Service]:
+        """Connect to the broker, rebuild what it has lost, and subscribe; yields the service, ready to serve."""
+        self.reissue_crl_when_due()
+        requests = self.settings.maximum_request_size + _PACKET_MARGIN
+        images = self.settings.maximum_sealed_size + _PACKET_MARGIN
+        with (
+            self._session(address, "registrar", maximum_packet_size=images) as members,
+            # The broker keeps whatever is larger than a request from this session.
+            self._session(address, "enrolments", maximum_packet_size=requests) as enrolment,
+            contextlib.closing(PasswordPool(self.settings)) as passwords,
+        ):
+            service = Service(self.handlers, members, enrolment, passwords, console.now)
+            with contextlib.closing(service):
+                self._rebuild(address, members)
+                service.on_reconnection = lambda: self._rebuild(address, members)
+                service.subscribe()
+                yield service
+
+    def serve(self, service: Service, stop: Stop) -> None:
+        """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
+        ended = threading.Event()
+        enrolments = threading.Thread(target=_until(ended, service.serve_enrolment), name="enrolments", daemon=True)
+        enrolments.start()
+        try:
+            while not stop:
+                service.serve_members()
+                if self.broker is not None and not self.broker.is_running:
+                    raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
+                if self.reissue_crl_when_due():
+                    service.publish_crl()
+        finally:
+            ended.set()
+            enrolments.join()
+
+    def reissue_crl_when_due(self) -> bool:
+        """Issue a new revocation list long before the old one ends, and have the broker reread it."""
+        now = console.now()
+        current = self.handlers.authority.trust(now).crl
+        if now - current.last_update_utc < dt.timedelta(days=self.settings.crl_reissue_days):
+            return False
+        accounts = self.handlers.accounts
+        number = accounts.next_crl_number(now)
+        crl = self.handlers.authority.issue_crl(accounts.revoked(now), number, now)
+        self.handlers.authority.write_crl(crl)
+        if self.broker is not None:
+            self.broker.reread()
+        return True
+
+    def _session(self, address: Address, role: str, *, maximum_packet_size: int) -> Session:
+        secret = read_or_make_secret(self.home)
+        context = verified_context(
+            certificates.to_pem(self.handlers.authority.root), self.home / REGISTRAR, self.home / REGISTRAR_KEY
+        )
+        options = SessionOptions(
+            connect_timeout=self.settings.connect_timeout,
+            reply_timeout=self.settings.reply_timeout,
+            longest_reconnect_wait=self.settings.reconnect_longest_wait,
+            expiry=self.settings.registrar_session_seconds,
+            maximum_packet_size=maximum_packet_size,
+            manual_acknowledgement=True,
+        )
+        return Session(address, f"{secret}-{role}", context, options)
+
+    def _rebuild(self, address: Address, members: Session) -> None:
+        """Publish what the broker should retain and does not; over a session of its own, so nothing waits for it."""
+        try:
+            with self._session(address, "rebuild", maximum_packet_size=_PACKET_MARGIN) as session:
+                differences = find_differences(session, self._retained)
+            for publication in differences:
+                members.publish(
+                    publication.topic, publication.payload, retain=True, content_type=content_type(publication.topic)
+                )
+        except SealcastError as error:
+            _log.warning("could not rebuild what the broker retains: %s", error.message)
+        else:
+            _log.info("the broker retained all but %d messages", len(differences))
+
+    def _retained(self) -> dict[str, bytes]:
+        now = console.now()
+        trust = self.handlers.authority.trust(now)
+        retained = {
+            topics.TRUST_CA: certificates.to_pem(trust.root, trust.issuing),
+            topics.TRUST_REGISTRAR: certificates.to_pem(self.handlers.certificate),
+            topics.TRUST_CRL: trust.crl.public_bytes(serialization.Encoding.PEM),
+        }
+        for certificate in self.handlers.accounts.all_certificates(now):
+            topic = topics.member(certificates.user_of(certificate), certificates.fingerprint(certificate))
+            retained[topic] = certificates.to_pem(certificate)
+        for record in self.handlers.catalogue.all():
+            publication = announcement(record)
+            retained[publication.topic] = publication.payload
+        return retained
+
+
+def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:
+    def repeat() -> None:
+        while not ended.is_set():
+            work()
+
+    return repeat

@@ -1,0 +1,223 @@
+"""Serves: takes requests off two sessions, hands each to its handler, publishes replies and announcements.
+
+Two sessions, since each door gets a queue of its own: a flood of enrolments can neither fill the members' queue nor
+hold up their connection, and whatever is larger than a request does not even leave the broker.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+
+from common import messages, topics
+from common.errors import RefusedError, SealcastError, VerificationError
+from common.registrar_client import STORE_REQUEST
+from common.session import Connected, Message
+from registrar.requests import NonceMemory, Replies, open_sealed_request, read_fresh, verify_request
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from common.session import Session
+    from registrar.handlers import Handlers, Outcome
+    from registrar.passwords import PasswordPool
+    from registrar.requests import SignedRequest
+
+_log = logging.getLogger(__name__)
+_FAULT = RefusedError(
+    "the registrar failed", hint="try again; whoever runs the registrar finds the cause in its log", code="internal"
+)
+
+
+class Service:
+    """Answers the requests that arrive on the members' session and on the enrolment session."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        members: Session,
+        enrolment: Session,
+        passwords: PasswordPool,
+        clock: Callable[[], dt.datetime],
+    ) -> None:
+        self._handlers = handlers
+        self._members = members
+        self._enrolment = enrolment
+        self._passwords = passwords
+        self._clock = clock
+        self._settings = handlers.settings
+        # What the broker may have lost while the connection was gone.
+        self.on_reconnection: Callable[[], None] = lambda: None
+        self._authority = handlers.authority
+        self._replies = Replies(handlers.key, handlers.certificate)
+        self._nonces = NonceMemory(self._settings.clock_tolerance)
+        self._workers = ThreadPoolExecutor(self._settings.request_workers, thread_name_prefix="request")
+        # Holds back the reading of more; the broker keeps what is not acknowledged.
+        self._places = threading.BoundedSemaphore(self._settings.request_queue)
+
+    def subscribe(self) -> None:
+        """Ask the broker for every request and every image."""
+        self._members.subscribe(topics.ALL_REQUESTS, topics.ALL_IMAGES)
+        self._enrolment.subscribe(topics.ALL_ENROLMENTS)
+
+    def serve_members(self) -> None:
+        """Take what arrived on the members' session within a second."""
+        arrived = self._members.receive(timeout=1)
+        if isinstance(arrived, Message):
+            self._places.acquire()
+            self._workers.submit(self._answer_member, arrived)
+        elif isinstance(arrived, Connected) and arrived.again:
+            self._workers.submit(self.on_reconnection)
+
+    def serve_enrolment(self) -> None:
+        """Take what arrived on the enrolment session within a second; hashing waits in a bounded pool."""
+        arrived = self._enrolment.receive(timeout=1)
+        if isinstance(arrived, Message):
+            self._answer_enrolment(arrived)
+
+    def publish_crl(self) -> None:
+        """Publish the revocation list that was issued last."""
+        crl = self._authority.trust(self._clock()).crl
+        pem = crl.public_bytes(serialization.Encoding.PEM)
+        self._members.publish(topics.TRUST_CRL, pem, retain=True, content_type=content_type(topics.TRUST_CRL))
+
+    def close(self) -> None:
+        """Finish what has been taken on."""
+        self._workers.shutdown()
+
+    def _answer_member(self, message: Message) -> None:
+        try:
+            if message.retained:
+                # Nothing that is for the registrar may stay in the broker's memory.
+                self._members.publish(message.topic, b"", retain=True)
+                return
+            self._answer_signed(message)
+        except VerificationError as error:
+            _log.warning("dropped what came on %s: %s", message.topic, error.reason)
+        except Exception:  # noqa: BLE001 - one bad message never ends the service; the log has the whole of it
+            _log.exception("failed on what came on %s", message.topic)
+        finally:
+            self._members.acknowledge(message)
+            self._places.release()
+
+    def _answer_signed(self, message: Message) -> None:
+        image_topic = topics.parse_image(message.topic)
+        request_topic = topics.parse_request(message.topic)
+        if image_topic is not None:
+            sent, operation, user = _store_request(message), "store", image_topic.owner
+        elif request_topic is not None and request_topic.user is not None:
+            sent, operation, user = message.payload, request_topic.operation, request_topic.user
+        else:
+            raise VerificationError("no topic of a request")
+        if len(sent) > self._settings.maximum_request_size:
+            raise VerificationError("the request is too large")
+        now = self._clock()
+        signed = verify_request(sent, self._authority.trust(now), now=now)
+        try:
+            _demand_signer(signed, user)
+            request = read_fresh(
+                signed.json, topic=message.topic, operation=operation, settings=self._settings, now=now
+            )
+            outcome = self._act(request, signed, message, now)
+            self._publish(message, self._replies.result(request, sent, outcome.result, now), outcome)
+        except SealcastError as error:
+            _log.info("refused %s of %s: %s", operation, user, error.code)
+            self._publish(message, self._replies.error(signed.json, operation, sent, error, now))
+        except Exception:
+            self._publish(message, self._replies.error(signed.json, operation, sent, _FAULT, now))
+            raise
+
+    def _act(
+        self, request: messages.Request, signed: SignedRequest, message: Message, now: dt.datetime
+    ) -> Outcome:
+        image_topic = topics.parse_image(message.topic)
+        if isinstance(request, messages.StoreRequest) and image_topic is not None:
+            # The same image again is the same image: a repeated nonce does no harm here.
+            return self._handlers.store(request, image_topic, message.payload, signed.certificate, now=now)
+        self._demand_new(request, now)
+        match request:
+            case messages.MembersRequest():
+                return self._handlers.members(request, now=now)
+            case messages.ReleaseRequest():
+                return self._handlers.release(request, signed.certificate)
+            case messages.FetchRequest():
+                return self._handlers.fetch(request, signed.user, signed.certificate)
+            case messages.RenewRequest():
+                return self._handlers.renew(request, signed.user, now=now)
+        raise RefusedError(f"{request.operation} is not done on this topic", code="wrong_topic")
+
+    def _answer_enrolment(self, message: Message) -> None:
+        now = self._clock()
+        try:
+            json = open_sealed_request(message.payload, self._handlers.key, self._handlers.certificate)
+        except VerificationError as error:
+            _log.warning("dropped what came to the enrolment door: %s", error.reason)
+            self._enrolment.acknowledge(message)
+            return
+        try:
+            request = read_fresh(json, topic=message.topic, operation="enrol", settings=self._settings, now=now)
+            if not isinstance(request, messages.EnrolRequest):
+                raise RefusedError("only enrolments are taken at this door", code="invalid_request")
+            self._demand_new(request, now)
+            self._passwords.submit(self._enrol, message, request, now)
+        except SealcastError as error:
+            self._refuse_enrolment(message, json, error, now)
+
+    def _enrol(self, message: Message, request: messages.EnrolRequest, now: dt.datetime) -> None:
+        try:
+            outcome = self._handlers.enrol(request, now=now)
+            self._publish(message, self._replies.result(request, message.payload, outcome.result, now), outcome)
+            self._enrolment.acknowledge(message)
+        except SealcastError as error:
+            _log.warning("refused to enrol %.32r: %s", request.user, error.code)
+            self._refuse_enrolment(message, request.to_json(), error, now)
+        except Exception:  # noqa: BLE001 - the same
+            _log.exception("failed to enrol")
+            self._refuse_enrolment(message, request.to_json(), _FAULT, now)
+
+    def _refuse_enrolment(self, message: Message, json: bytes, error: SealcastError, now: dt.datetime) -> None:
+        self._publish(message, self._replies.error(json, "enrol", message.payload, error, now))
+        self._enrolment.acknowledge(message)
+
+    def _demand_new(self, request: messages.Request, now: dt.datetime) -> None:
+        if not self._nonces.add(request.nonce, now):
+            raise RefusedError("the request has been answered already", code="replayed")
+
+    def _publish(self, message: Message, reply: bytes | None, outcome: Outcome | None = None) -> None:
+        for publication in outcome.publications if outcome else ():
+            self._members.publish(
+                publication.topic, publication.payload, retain=True, content_type=content_type(publication.topic)
+            )
+        response_topic = message.response_topic or ""
+        answered = topics.parse_reply(response_topic)
+        asked = topics.parse_request(message.topic)
+        # The client id in a request's topic is checked by the broker; nobody gets a reply sent to somebody else.
+        if reply is None or answered is None or (asked is not None and asked.client_id != answered[0]):
+            return
+        self._members.publish(
+            response_topic, reply, content_type="application/cms", correlation=message.correlation
+        )
+
+
+def _demand_signer(signed: SignedRequest, user: str) -> None:
+    if signed.user != user:
+        raise RefusedError(f"the request is signed by {signed.user}", code="wrong_signer")
+
+
+def _store_request(message: Message) -> bytes:
+    try:
+        return base64.b64decode(message.user_properties[STORE_REQUEST], altchars=b"-_", validate=True)
+    except (KeyError, binascii.Error) as error:
+        raise VerificationError("an image without its owner's store request") from error
+
+
+def content_type(topic: str) -> str:
+    """Return the MIME type of what the registrar retains on a topic."""
+    return "application/json" if topics.parse_announcement(topic) else "application/x-pem-file"

@@ -1,0 +1,1 @@
+"""The reader: receives, verifies, opens and saves images."""

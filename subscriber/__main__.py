@@ -1,0 +1,143 @@
+"""The `subscriber` command: register, whoami, run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+from common import console, topics
+from common.connection import Address
+from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
+from common.errors import ConfigurationError
+from common.identity import Identity
+from common.member_commands import (
+    DEFAULT_BROKER,
+    DEFAULT_PORT,
+    BrokerOption,
+    PortOption,
+    add_member_commands,
+    member_session,
+    session_options,
+)
+from common.session import Message
+from common.settings import Settings, load_settings
+from subscriber.inbox import Inbox
+from subscriber.ledger import Ledger
+from subscriber.receive import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from common.session import Session, SessionOptions
+
+PROGRAM = "subscriber"
+HOME = console.default_home(PROGRAM)
+# Images wait unacknowledged for their announcement, so the window is far wider than the images that may wait.
+_RECEIVE_MAXIMUM = 64
+_POSTPONED_SECONDS = 15.0
+_PACKET_MARGIN = 1024 * 1024
+
+app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
+add_member_commands(app, HOME)
+
+
+@app.command()
+def run(
+    *,
+    inbox: Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")] = None,
+    channel: Annotated[
+        list[str] | None, option("--channel", help="Only these channels; + is any word, # all that follows.")
+    ] = None,
+    count: Annotated[int | None, option("--count", help="Stop after so many saved images.", min=1)] = None,
+    broker: BrokerOption = DEFAULT_BROKER,
+    port: PortOption = DEFAULT_PORT,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Wait for images, and save each that is verified, until stopped."""
+    console.start_logging(verbose=verbose)
+    stop = Stop()
+    settings = load_settings(home)
+    identity = Identity.load(home, now=console.now())
+    printer = Printer(as_json=json)
+    filters = [topics.check_channel_filter(name) for name in channel or ["#"]]
+    box = Inbox(inbox or home / "inbox")
+    with (
+        only_one(home),
+        Ledger(home) as ledger,
+        member_session(
+            identity, Address(broker, port), identity.device.client_id(PROGRAM), _options(settings)
+        ) as (session, registrar),
+    ):
+        receiver = Receiver(
+            identity=identity,
+            session=session,
+            registrar=registrar,
+            inbox=box,
+            ledger=ledger,
+            printer=printer,
+            settings=settings,
+            clock=console.now,
+        )
+        subscribe(session, ledger, filters)
+        printer.event(f"ready: waiting for images as {identity.user}, saving to {box.folder}", event="ready")
+        receive_until(session, receiver, stop, count)
+
+
+def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) -> None:
+    """Subscribe to announcements and images on these channels, and no longer to earlier ones."""
+    filters = [build(name) for name in channel_filters for build in (topics.images, topics.announcements)]
+    no_longer = ledger.replace_subscriptions(filters)
+    if no_longer:
+        session.unsubscribe(*no_longer)
+    session.subscribe(*filters, retained_once=True)
+
+
+def receive_until(session: Session, receiver: Receiver, stop: Stop, count: int | None) -> None:
+    """Receive until asked to stop, or until ``count`` images are saved."""
+    next_try = time.monotonic() + _POSTPONED_SECONDS
+    while not stop and (count is None or receiver.saved < count):
+        arrived = session.receive(timeout=0.5)
+        if isinstance(arrived, Message):
+            receiver.take(arrived)
+        if time.monotonic() >= next_try:
+            receiver.try_postponed()
+            next_try = time.monotonic() + _POSTPONED_SECONDS
+
+
+@contextlib.contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the folder for this process; raises ConfigurationError where another subscriber runs."""
+    with (home / "subscriber.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(
+                f"a subscriber is running for {home} already",
+                hint="stop it, or register a second device with another --home",
+                code="already_running",
+            ) from error
+        yield
+
+
+def _options(settings: Settings) -> SessionOptions:
+    return session_options(
+        settings,
+        expiry=settings.subscriber_session_seconds,
+        receive_maximum=_RECEIVE_MAXIMUM,
+        maximum_packet_size=settings.maximum_sealed_size + _PACKET_MARGIN,
+        manual_acknowledgement=True,
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run(app, PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

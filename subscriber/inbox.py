@@ -1,0 +1,125 @@
+"""The inbox: safe names, and files that are whole or not there (measured facts: docs/protocol.md, "Receiving").
+
+An image becomes ``<inbox>/<owner>/<name>``. Its bytes are first written under a name made from the image id, flushed,
+then linked to a free final name; the first name goes when the ledger knows the image (``settle``). So a reader that is
+killed in between finds, when the image comes again, that it has it already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from typing import TYPE_CHECKING
+
+from common.errors import ConfigurationError, SealcastError
+from common.files import flush_folder, make_private_folder, reason, write_new
+
+if TYPE_CHECKING:
+    import uuid
+    from pathlib import Path
+
+    from common.messages import ImageHeader
+
+_SUFFIXES = {
+    "image/png": (".png",),
+    "image/jpeg": (".jpg", ".jpeg"),
+    "image/webp": (".webp",),
+    "image/gif": (".gif",),
+    "image/tiff": (".tiff", ".tif"),
+    "image/avif": (".avif",),
+    "image/bmp": (".bmp",),
+}
+# What some file system, shell or person stumbles over; a name is display text, not a path.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
+_LONGEST_NAME = 200  # bytes; file systems take 255, and a number and a suffix may follow
+
+
+class InboxError(SealcastError):
+    """An image cannot be saved now; it is not lost, and saving is tried again."""
+
+    code = "inbox"
+
+
+class Inbox:
+    """A folder with one folder for each owner; raises ConfigurationError where it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_private_folder(folder)
+        trial = folder / f".trial-{os.getpid()}"
+        try:
+            write_new(trial, b"")
+            trial.unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to the inbox {folder}: {reason(error)}",
+                hint="choose another folder with --inbox, or mend its permissions",
+                code="inbox",
+            ) from error
+
+    def save(self, image: bytes, header: ImageHeader) -> Path:
+        """Save an image under a free name (0600) and return its path; raises InboxError."""
+        folder = self.folder / header.owner
+        part = _part(folder, header.image_id)
+        try:
+            make_private_folder(folder)
+            if (saved := _already_linked(folder, part)) is not None:
+                return saved
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
+            try:
+                write_new(part, image)
+                path = _link_to_free_name(part, safe_name(header.name, header.media_type))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    part.unlink()
+                raise
+            flush_folder(folder)
+        except OSError as error:
+            raise InboxError(
+                f"cannot save to {folder}: {reason(error)}", hint="make room; the image is kept and tried again"
+            ) from error
+        return path
+
+    def settle(self, owner: str, image_id: uuid.UUID) -> None:
+        """Forget how the image was written, now that the ledger knows it."""
+        with contextlib.suppress(OSError):
+            _part(self.folder / owner, image_id).unlink()
+
+
+def safe_name(name: str, media_type: str) -> str:
+    """Return a file name for display name and type: no path, not hidden, not too long, with the type's suffix."""
+    stem = _UNSAFE.sub("_", name).strip(". ") or "image"
+    suffixes = _SUFFIXES[media_type]
+    suffix = next((known for known in suffixes if stem.lower().endswith(known)), None)
+    if suffix is None:
+        stem, suffix = stem.encode()[:_LONGEST_NAME].decode(errors="ignore"), suffixes[0]
+        return stem + suffix
+    written, stem = stem[-len(suffix) :], stem[: -len(suffix)]
+    return (stem.encode()[:_LONGEST_NAME].decode(errors="ignore") or "image") + written
+
+
+def _link_to_free_name(part: Path, name: str) -> Path:
+    stem, _, suffix = name.rpartition(".")
+    for number in itertools.count(1):
+        path = part.with_name(name if number == 1 else f"{stem}-{number}.{suffix}")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(part)
+            return path
+    raise AssertionError  # the count has no end
+
+
+def _part(folder: Path, image_id: uuid.UUID) -> Path:
+    return folder / f".{image_id}.part"
+
+
+def _already_linked(folder: Path, part: Path) -> Path | None:
+    """Return the final name of a part that was linked before a crash."""
+    try:
+        inode = part.stat()
+    except FileNotFoundError:
+        return None
+    if inode.st_nlink == 1:
+        return None
+    return next((path for path in folder.iterdir() if path != part and path.samefile(part)), None)

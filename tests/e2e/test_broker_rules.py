@@ -1,0 +1,198 @@
+"""Who may write and read what: every topic of common/topics.py, at both doors of the real broker."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common import certificates, keys, topics
+from common.connection import Address, verified_context
+from common.errors import RefusedError, SessionError
+from common.messages import new_image_id
+from common.session import Message, Session
+from common.settings import Settings
+from registrar import authority
+from registrar.broker import Doors, run_broker
+from system import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = dt.datetime.now(dt.UTC)
+IMAGE_ID = new_image_id(NOW)
+CLIENT_IDS = {
+    "anonymous": "a" * 32 + "-enrolment",
+    "alice": "b" * 32 + "-publisher",
+    "bob": "c" * 32 + "-subscriber",
+    "registrar": "d" * 32 + "-registrar",
+}
+EVERYONE = frozenset(CLIENT_IDS)
+INSIDE = EVERYONE - {"anonymous"}
+ALICES_IMAGE = topics.ImageTopic("alice", "site-7/gate", IMAGE_ID)
+
+# topic, who may write it, who may read it
+RULES = [
+    (topics.TRUST_CA, {"registrar"}, EVERYONE),
+    (topics.TRUST_REGISTRAR, {"registrar"}, EVERYONE),
+    (topics.TRUST_CRL, {"registrar"}, EVERYONE),
+    (topics.member("alice", "0" * 64), {"registrar"}, INSIDE),
+    (topics.enrolment(CLIENT_IDS["anonymous"]), {"anonymous", "registrar"}, {"registrar"}),
+    (topics.enrolment("e" * 32 + "-enrolment"), {"registrar"}, {"registrar"}),
+    (topics.request("members", "alice", CLIENT_IDS["alice"]), {"alice", "registrar"}, {"registrar"}),
+    (topics.request("members", "alice", CLIENT_IDS["bob"]), {"registrar"}, {"registrar"}),
+    (topics.request("members", "bob", CLIENT_IDS["alice"]), {"registrar"}, {"registrar"}),
+    (topics.reply(CLIENT_IDS["anonymous"], "enrol"), {"registrar"}, {"anonymous", "registrar"}),
+    (topics.reply(CLIENT_IDS["alice"], "store"), {"registrar"}, {"alice", "registrar"}),
+    (topics.reply(CLIENT_IDS["bob"], "release"), {"registrar"}, {"bob", "registrar"}),
+    (ALICES_IMAGE.image, {"alice", "registrar"}, INSIDE),
+    (ALICES_IMAGE.announcement, {"registrar"}, INSIDE),
+    (topics.ImageTopic("bob", "public", IMAGE_ID).image, {"bob", "registrar"}, INSIDE),
+    (f"{topics.PREFIX}/elsewhere", {"registrar"}, {"registrar"}),
+    ("elsewhere", set(), set()),
+    ("$SYS/broker/elsewhere", set(), set()),
+]
+
+
+class Doorway:
+    """A running broker with an authority, and the means to connect as anyone."""
+
+    def __init__(self, home: Path, doors: Doors) -> None:
+        self.home = home
+        self.doors = doors
+        self.authority = authority.Authority.load(home, Settings())
+
+    def session(self, who: str, *, door: str | None = None) -> Session:
+        anonymous = who == "anonymous"
+        port = self.doors.enrol_port if (door or who) in {"anonymous", "enrolment"} else self.doors.port
+        certificate, key = (None, None) if anonymous else self.credentials(who)
+        context = verified_context(certificates.to_pem(self.authority.root), certificate, key)
+        return Session(Address("localhost", port), CLIENT_IDS[who], context)
+
+    def credentials(self, who: str) -> tuple[Path, Path]:
+        if who == "registrar":
+            return self.home / authority.REGISTRAR, self.home / authority.REGISTRAR_KEY
+        certificate, key = self.home / f"{who}.pem", self.home / f"{who}.key"
+        if not key.exists():
+            made = keys.generate(2048)
+            key.write_bytes(keys.to_pem(made))
+            certificate.write_bytes(certificates.to_pem(self.authority.sign_member(made.public_key(), who, NOW)))
+        return certificate, key
+
+
+@pytest.fixture(scope="module")
+def doorway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorway]:
+    home = tmp_path_factory.mktemp("broker")
+    authority.create(home, hosts=[], settings=Settings(), now=NOW)
+    doors = Doors("127.0.0.1", *free_ports(2))
+    with run_broker(home, doors):
+        yield Doorway(home, doors)
+
+
+def test_the_table_names_every_kind_of_topic() -> None:
+    levels = {topic.removeprefix(f"{topics.PREFIX}/").split("/")[0] for topic, _, _ in RULES}
+    assert levels >= {"trust", "members", "requests", "replies", "images", "announcements"}
+
+
+@pytest.mark.parametrize("who", sorted(CLIENT_IDS))
+def test_writing(doorway: Doorway, who: str) -> None:
+    allowed = set()
+    with doorway.session(who) as session:
+        for topic, _, _ in RULES:
+            with contextlib.suppress(RefusedError):
+                session.publish(topic, b"x").result(10)
+                allowed.add(topic)
+    assert allowed == {topic for topic, writers, _ in RULES if who in writers}
+
+
+def test_reading(doorway: Doorway) -> None:
+    with contextlib.ExitStack() as stack:
+        sessions = {who: stack.enter_context(doorway.session(who)) for who in CLIENT_IDS}
+        for session in sessions.values():
+            session.subscribe("#", "$SYS/broker/elsewhere")
+            session.follow(topics.TRUST_CA)
+        for topic, writers, _ in RULES:
+            if writers and topic != topics.TRUST_CA:
+                sessions["registrar"].publish(topic, b"y", correlation=b"z").result(10)
+        # Everyone may read this one; what was sent before it has arrived before it.
+        sessions["registrar"].publish(topics.TRUST_CA, b"end").result(10)
+        for who, session in sessions.items():
+            assert session.latest(topics.TRUST_CA) == b"end"
+            read = {arrived.topic for arrived in drain(session)}
+            # A session keeps replies to itself from its queue.
+            own_replies = {topic for topic, _, _ in RULES if topic.startswith(f"{topics.PREFIX}/replies/{session.client_id}")}
+            expected = {topic for topic, _, readers in RULES if who in readers} - {topics.TRUST_CA} - own_replies
+            assert read == expected, who
+
+
+def drain(session: Session) -> list[Message]:
+    found = []
+    while (arrived := session.receive(timeout=0)) is not None:
+        if isinstance(arrived, Message):
+            found.append(arrived)
+    return found
+
+
+def test_a_reply_reaches_its_client_alone(doorway: Doorway) -> None:
+    with doorway.session("bob") as bob, doorway.session("alice") as alice, doorway.session("registrar") as registrar:
+        for session in (bob, alice):
+            session.subscribe(f"{topics.PREFIX}/replies/#")
+        bob.follow(topics.reply(bob.client_id, "fetch"))
+        registrar.publish(topics.reply(bob.client_id, "fetch"), b"for bob").result(10)
+        assert bob.latest(topics.reply(bob.client_id, "fetch")) == b"for bob"
+        alice.follow(topics.TRUST_CRL)
+        registrar.publish(topics.TRUST_CRL, b"end").result(10)
+        assert alice.latest(topics.TRUST_CRL) == b"end"
+        assert drain(alice) == []
+
+
+def test_the_members_door_demands_a_certificate(doorway: Doorway) -> None:
+    context = verified_context(certificates.to_pem(doorway.authority.root))
+    with pytest.raises(SessionError) as caught, Session(Address("localhost", doorway.doors.port), "f" * 32, context):
+        pass
+    assert caught.value.code in {"connection_closed", "no_tls"}
+
+
+def test_a_certificate_of_another_authority_is_shut_out(doorway: Doorway, tmp_path: Path) -> None:
+    authority.create(tmp_path, hosts=[], settings=Settings(), now=NOW)
+    stranger = Doorway(tmp_path, doorway.doors)
+    certificate, key = stranger.credentials("alice")
+    context = verified_context(certificates.to_pem(doorway.authority.root), certificate, key)
+    with pytest.raises(SessionError), Session(Address("localhost", doorway.doors.port), CLIENT_IDS["alice"], context):
+        pass
+
+
+def test_a_revoked_certificate_is_shut_out(doorway: Doorway) -> None:
+    certificate, _ = doorway.credentials("bob")
+    serial = certificates.read_certificate(certificate.read_bytes()).serial_number
+    with doorway.session("bob"):
+        pass
+    crl = doorway.authority.issue_crl([(serial, NOW)], 2, NOW)
+    home = doorway.home.parent / "revoking"
+    doors = Doors("127.0.0.1", *free_ports(2))
+    (home / "broker").mkdir(parents=True)
+    (doorway.home / "broker" / "trust").rename(home / "broker" / "trust")
+    try:
+        trust = authority.Authority(home, Settings(), doorway.authority.root, doorway.authority.issuing,
+                                    doorway.authority.issuing_key)  # fmt: skip
+        trust.write_crl(crl)
+        with run_broker(home, doors):
+            context = verified_context(certificates.to_pem(doorway.authority.root), *doorway.credentials("bob"))
+            with pytest.raises(SessionError), Session(Address("localhost", doors.port), CLIENT_IDS["bob"], context):
+                pass
+    finally:
+        trust.write_crl(doorway.authority.issue_crl([], 3, NOW))
+        (home / "broker" / "trust").rename(doorway.home / "broker" / "trust")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2])
+def test_an_older_tls_is_not_spoken(doorway: Doorway, version: ssl.TLSVersion) -> None:
+    context = verified_context(certificates.to_pem(doorway.authority.root))
+    context.minimum_version = context.maximum_version = version
+    with pytest.raises(SessionError) as caught, Session(Address("localhost", doorway.doors.enrol_port), "f" * 32, context):
+        pass
+    assert caught.value.code == "no_tls"
