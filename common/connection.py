@@ -1,4 +1,4 @@
-"""The way to a door of the broker: its address, its TLS context, and what to tell a person when it fails.
+"""The way to a door of the broker: its address, TLS context and session options, and what to say when it fails.
 
 docs/protocol.md, "Connections".
 """
@@ -14,6 +14,8 @@ from common.errors import SessionError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from common.settings import Settings
 
 _HOST_NAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -47,6 +49,39 @@ def unverified_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit."""
+
+    connect_timeout: float = 10.0
+    reply_timeout: float = 30.0
+    longest_reconnect_wait: float = 30.0
+    expiry: int = 0
+    receive_maximum: int | None = None
+    maximum_packet_size: int | None = None
+    manual_acknowledgement: bool = False
+
+
+def session_options(
+    settings: Settings,
+    *,
+    expiry: int = 0,
+    receive_maximum: int | None = None,
+    maximum_packet_size: int | None = None,
+    manual_acknowledgement: bool = False,
+) -> SessionOptions:
+    """Return session options with the timeouts of the settings."""
+    return SessionOptions(
+        connect_timeout=settings.connect_timeout,
+        reply_timeout=settings.reply_timeout,
+        longest_reconnect_wait=settings.reconnect_longest_wait,
+        expiry=expiry,
+        receive_maximum=receive_maximum,
+        maximum_packet_size=maximum_packet_size,
+        manual_acknowledgement=manual_acknowledgement,
+    )
 
 
 def explain(error: OSError, address: Address) -> SessionError:

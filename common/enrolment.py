@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from common import certificates, messages, topics
 from common.certificates import Trust
-from common.connection import unverified_context, verified_context
+from common.connection import SessionOptions, unverified_context, verified_context
 from common.enveloping import Cipher, encrypt
 from common.errors import ConfigurationError, VerificationError
 from common.files import reason
 from common.identity import CERTIFICATE, Device, Identity, anonymous_client_id, check_own, save_enrolment
 from common.registrar_client import read_reply
-from common.session import Session, SessionOptions
+from common.session import Session
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -8,11 +8,13 @@ megapixels, a progressive JPEG of 220 KB takes ten seconds for its thousand scan
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import stat
 import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
@@ -22,9 +24,13 @@ from PIL import Image, ImageFile
 
 from common.errors import ImageError
 from common.metadata import jpeg
+from common.metadata.container import damaged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from common.messages import MediaType
 
 MAXIMUM_FRAMES = 10_000  # measured: this many of one pixel each take half a second
 MAXIMUM_SCANS = 100  # encoders write about ten; libtiff has the same limit for JPEG in TIFF
@@ -39,7 +45,7 @@ class _Format(NamedTuple):
     plugin: str
 
 
-_FORMATS = {
+_FORMATS: dict[MediaType, _Format] = {
     "image/avif": _Format(re.compile(rb".{4}ftyp(avi[fs]|m[is]f1.{4,48}avi[fs])", re.DOTALL), "AVIF", "Avif"),
     "image/bmp": _Format(re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), "BMP", "Bmp"),
     "image/gif": _Format(re.compile(rb"GIF8[79]a"), "GIF", "Gif"),
@@ -49,7 +55,10 @@ _FORMATS = {
     "image/webp": _Format(re.compile(rb"RIFF.{4}WEBPVP8[ LX]", re.DOTALL), "WEBP", "WebP"),
 }
 
-# Pillow's limit and Python's warning filters are global: one image is decoded at a time.
+# What Pillow logs about bytes that it cannot read, a person is told in our words.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+# Pillow's limit and Python's warning filters are global.
 _decoding = threading.Lock()
 
 
@@ -57,7 +66,7 @@ _decoding = threading.Lock()
 class ImageFacts:
     """What an image is: media type, and width and height in pixels before its orientation is applied."""
 
-    media_type: str
+    media_type: MediaType
     width: int
     height: int
 
@@ -102,39 +111,49 @@ def inspect(data: bytes, *, maximum_pixels: int) -> ImageFacts:
     further pictures behind it only the first counts. Raises ImageError with the code ``empty``,
     ``not_an_image``, ``truncated`` (which is also said of what is damaged) or ``too_many_pixels``.
     """
-    if not data:
-        raise _empty("the image")
-    media_type = next((name for name, known in _FORMATS.items() if known.signature.match(data)), None)
-    if media_type is None:
-        raise ImageError(
-            "this is no image of a known kind",
-            code="not_an_image",
-            hint="PNG, JPEG, WebP, GIF, TIFF, AVIF and BMP are known: save anything else, such as HEIC, as one",
-        )
+    media_type = _media_type(data)
     known = _FORMATS[media_type]
     importlib.import_module(f"PIL.{known.plugin}ImagePlugin")  # else Pillow imports all that it has
+    if media_type == "image/jpeg":
+        _limit_scans(data)
+    try:
+        with _limit(maximum_pixels), Image.open(BytesIO(data), formats=(known.name,)) as image:
+            tags = getattr(image, "tag_v2", {})  # a TIFF's size is told turned already
+            width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_HEIGHT, image.height))
+            _decode(image, maximum_pixels)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_many_pixels(maximum_pixels) from error
+    except Exception as error:  # whatever a decoder makes of hostile bytes
+        raise damaged(f"its {known.name} cannot be decoded to the end") from error
+    return ImageFacts(media_type, width, height)
+
+
+def _media_type(data: bytes) -> MediaType:
+    if not data:
+        raise _empty("the image")
+    for media_type, known in _FORMATS.items():
+        if known.signature.match(data):
+            return media_type
+    raise ImageError(
+        "this is no image of a known kind",
+        code="not_an_image",
+        hint="PNG, JPEG, WebP, GIF, TIFF, AVIF and BMP are known: save anything else, such as HEIC, as one of these",
+    )
+
+
+@contextmanager
+def _limit(maximum_pixels: int) -> Iterator[None]:
+    """Make Pillow refuse larger images, and say nothing else; meanwhile every other thread waits here."""
     with _decoding, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        Image.MAX_IMAGE_PIXELS = maximum_pixels
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, maximum_pixels
         try:
-            if media_type == "image/jpeg":
-                _limit_scans(data)
-            with Image.open(BytesIO(data), formats=(known.name,)) as image:
-                tags = getattr(image, "tag_v2", {})  # a TIFF's size is told turned already
-                width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_HEIGHT, image.height))
-                _decode(image, maximum_pixels)
-        except ImageError:
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise _too_many_pixels(maximum_pixels) from error
-        except Exception as error:  # whatever a decoder makes of hostile bytes
-            raise ImageError(
-                f"the {known.name} image is damaged or cut short",
-                code="truncated",
-                hint="copy it again from where it came from, or open it in an image program and save it again",
-            ) from error
-    return ImageFacts(media_type, width, height)
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
 
 
 def _decode(image: ImageFile.ImageFile, maximum_pixels: int) -> None:

@@ -10,19 +10,17 @@ import typer
 
 from common import console
 from common.certificates import fingerprint
-from common.connection import Address, verified_context
+from common.connection import Address, SessionOptions, session_options, verified_context
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.enrolment import Contact, enrol, parse_pin, read_root
 from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
 from common.registrar_client import RegistrarClient
-from common.session import Session, SessionOptions
+from common.session import Session
 from common.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from common.settings import Settings
 
 BrokerOption = Annotated[str, option("--broker", help="The broker's host name or address.")]
 PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
@@ -95,26 +93,6 @@ def member_session(
         if _is_due_for_renewal(identity):
             registrar.renew()
         yield session, registrar
-
-
-def session_options(
-    settings: Settings,
-    *,
-    expiry: int = 0,
-    receive_maximum: int | None = None,
-    maximum_packet_size: int | None = None,
-    manual_acknowledgement: bool = False,
-) -> SessionOptions:
-    """Return session options with the timeouts of the settings."""
-    return SessionOptions(
-        connect_timeout=settings.connect_timeout,
-        reply_timeout=settings.reply_timeout,
-        longest_reconnect_wait=settings.reconnect_longest_wait,
-        expiry=expiry,
-        receive_maximum=receive_maximum,
-        maximum_packet_size=maximum_packet_size,
-        manual_acknowledgement=manual_acknowledgement,
-    )
 
 
 def _is_due_for_renewal(identity: Identity) -> bool:

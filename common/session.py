@@ -12,8 +12,7 @@ import queue
 import secrets
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -22,8 +21,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import topics
-from common.connection import explain
+from common.arrivals import Connected, Message
+from common.connection import SessionOptions, explain
 from common.errors import RefusedError, SessionError
+from common.outcomes import Outcomes, fail, fulfil
 
 if TYPE_CHECKING:
     import ssl
@@ -38,41 +39,6 @@ QOS = 1
 KEEPALIVE_SECONDS = 60
 _SEND_RETAINED, _SEND_RETAINED_ONCE = 0, 1  # MQTT 5, section 3.8.3.1: retain handling
 _log = logging.getLogger(__name__)
-_Outcome = TypeVar("_Outcome")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An arrived PUBLISH."""
-
-    topic: str
-    payload: bytes
-    retained: bool = False
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    user_properties: Mapping[str, str] = field(default_factory=dict)
-    packet_id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The connection stands; ``again`` after it had been lost, ``resumed`` where the broker kept the session."""
-
-    again: bool
-    resumed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit."""
-
-    connect_timeout: float = 10.0
-    reply_timeout: float = 30.0
-    longest_reconnect_wait: float = 30.0
-    expiry: int = 0
-    receive_maximum: int | None = None
-    maximum_packet_size: int | None = None
-    manual_acknowledgement: bool = False
 
 
 class Session:
@@ -90,10 +56,8 @@ class Session:
         self._arrived: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
         self._subscriptions: dict[str, SubscribeOptions] = {}
         self._replies: dict[bytes, Future[Message]] = {}
-        # Outcomes by packet id; see _outcome_of.
-        self._deliveries: dict[int, Future[None]] = {}
-        self._grants: dict[int, Future[None]] = {}
-        self._lock = threading.Lock()
+        self._deliveries = Outcomes()
+        self._grants = Outcomes()
         self._first_outcome: Future[Connected] = Future()
         self._followed: dict[str, bytes | None] = {}
         self._news = threading.Condition()
@@ -208,7 +172,7 @@ class Session:
         if user_properties:
             properties.UserProperty = list(user_properties.items())
         information = self._client.publish(topic, payload, QOS, retain, properties)
-        return self._outcome_of(self._deliveries, information.mid)
+        return self._deliveries.of(information.mid)
 
     def request(
         self,
@@ -272,16 +236,7 @@ class Session:
 
     def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[None]:
         _, packet_id = self._client.subscribe(list(subscriptions.items()))
-        return self._outcome_of(self._grants, packet_id or 0)
-
-    def _outcome_of(self, outcomes: dict[int, Future[None]], packet_id: int) -> Future[None]:
-        """Return the future that sender and acknowledgement share, whichever of the two comes first.
-
-        The sender learns a packet id only after sending, and must not hold a lock meanwhile: paho calls back with its
-        own locks held.
-        """
-        with self._lock:
-            return outcomes.pop(packet_id, None) or outcomes.setdefault(packet_id, Future())
+        return self._grants.of(packet_id or 0)
 
     def _connect_properties(self) -> Properties:
         properties = _properties(PacketTypes.CONNECT)
@@ -301,14 +256,14 @@ class Session:
                 hint="see the broker's log for the cause",
                 code="session_refused",
             )
-            _fail(self._first_outcome, error)
+            fail(self._first_outcome, error)
             return
         connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
         if connected.again:
             _log.info("connected to the broker again", extra={"resumed": connected.resumed})
             if self._subscriptions:
                 self._ask_for(self._subscriptions)
-        _fulfil(self._first_outcome, connected)
+        fulfil(self._first_outcome, connected)
         self._arrived.put(connected)
 
     def _on_disconnect(
@@ -320,7 +275,7 @@ class Session:
             hint="your certificate may be expired or revoked, or the port is another door; see whoami",
             code="connection_closed",
         )
-        if not _fail(self._first_outcome, error) and reason.is_failure:
+        if not fail(self._first_outcome, error) and reason.is_failure:
             _log.warning("lost the connection to the broker, trying again", extra={"reason": str(reason)})
 
     def _on_subscribe(
@@ -332,13 +287,13 @@ class Session:
         _properties: object,
     ) -> None:
         refused = next((reason for reason in reasons if reason.is_failure), None)
-        _conclude(self._outcome_of(self._grants, packet_id), refused)
+        self._grants.conclude(packet_id, _refusal(refused))
 
     def _on_publish(
         self, _client: Client, _data: object, packet_id: int, reason: ReasonCode, _properties: object
     ) -> None:
         # paho calls a refused publish delivered: only the reason code tells (measured).
-        _conclude(self._outcome_of(self._deliveries, packet_id), reason if reason.is_failure else None)
+        self._deliveries.conclude(packet_id, _refusal(reason if reason.is_failure else None))
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
         properties = received.properties
@@ -361,34 +316,19 @@ class Session:
             self.acknowledge(message)
             waiting = self._replies.get(message.correlation or b"")
             if waiting is not None:
-                _fulfil(waiting, message)
+                fulfil(waiting, message)
             return
         self._arrived.put(message)
 
 
-def _fulfil(future: Future[_Outcome], outcome: _Outcome) -> None:
-    # A reconnection, or a repeated reply, finds the future done already.
-    if not future.done():
-        future.set_result(outcome)
-
-
-def _fail(future: Future[_Outcome], error: Exception) -> bool:
-    if future.done():
-        return False
-    future.set_exception(error)
-    return True
-
-
-def _conclude(future: Future[None], refused: ReasonCode | None) -> None:
-    if refused is None:
-        _fulfil(future, None)
-        return
-    error = RefusedError(
-        f"the broker refused: {str(refused).lower()}",
+def _refusal(reason: ReasonCode | None) -> RefusedError | None:
+    if reason is None:
+        return None
+    return RefusedError(
+        f"the broker refused: {str(reason).lower()}",
         hint="the topic may belong to someone else, or the message may be larger than the broker takes",
         code="refused_by_broker",
     )
-    _fail(future, error)
 
 
 def _properties(packet_type: int) -> Properties:

@@ -61,7 +61,6 @@ class Settings(BaseSettings):
 
     minimum_password_length: int = 15
     maximum_password_length: int = 1024
-    password_workers: int = 1
     password_queue: int = 32
     request_workers: int = 4
     request_queue: int = 64

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import console
-from common.connection import Address
+from common.connection import Address, session_options
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.enveloping import Cipher
 from common.errors import SealcastError, SessionError
@@ -22,7 +22,6 @@ from common.member_commands import (
     PortOption,
     add_member_commands,
     member_session,
-    session_options,
 )
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
 from common import certificates
 from common.errors import RefusedError
@@ -182,10 +183,13 @@ def _claim_key(session: Session, key_identifier: bytes, user: str) -> str:
 
 
 def _newest_valid(now: dt.datetime) -> Select[bytes]:
-    newest = select(func.max(CertificateRow.ordinal)).group_by(CertificateRow.key_identifier)
+    newer = aliased(CertificateRow)
+    has_newer = exists().where(
+        newer.key_identifier == CertificateRow.key_identifier, newer.ordinal > CertificateRow.ordinal
+    )
     return (
         select(CertificateRow.pem)
         .join(DeviceRow)
-        .where(CertificateRow.ordinal.in_(newest), CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+        .where(~has_newer, CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
         .order_by(DeviceRow.user_name, CertificateRow.ordinal)
     )

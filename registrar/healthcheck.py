@@ -15,13 +15,13 @@ from typing import Annotated
 from pydantic import SecretStr
 
 from common import certificates, console, messages, topics
-from common.connection import Address, verified_context
+from common.connection import Address, SessionOptions, verified_context
 from common.console import HomeOption, option
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError
 from common.identity import anonymous_client_id
 from common.registrar_client import read_reply
-from common.session import Session, SessionOptions
+from common.session import Session
 from common.settings import Settings, load_settings
 from registrar.authority import Authority, load_registrar
 

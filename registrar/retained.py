@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common import topics
-from common.session import Message
+from common.arrivals import Message
 from registrar.handlers import Publication
 
 if TYPE_CHECKING:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives import serialization
 
 from common import certificates, console, topics
-from common.connection import verified_context
+from common.connection import session_options, verified_context
 from common.errors import SealcastError, SessionError
 from common.identity import read_or_make_secret
-from common.session import Session, SessionOptions
+from common.session import Session
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from registrar.broker import Broker
 
 _PACKET_MARGIN = 1024 * 1024
+_LOOK_SECONDS = 5.0  # how often the broker and the revocation list are looked after
 _log = logging.getLogger(__name__)
 
 
@@ -55,8 +56,10 @@ class Running:
         key, certificate = load_registrar(home)
         engine = open_database(database)
         migrate(engine)
+        store = open_archive(archive)
+        store.sweep(console.now())
         handlers = Handlers(
-            authority, key, certificate, Accounts(engine), Catalogue(engine), open_archive(archive), settings
+            authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings
         )
         return cls(home, settings, handlers)
 
@@ -84,9 +87,13 @@ class Running:
         ended = threading.Event()
         enrolments = threading.Thread(target=_until(ended, service.serve_enrolment), name="enrolments", daemon=True)
         enrolments.start()
+        next_look = time.monotonic()
         try:
             while not stop:
                 service.serve_members()
+                if time.monotonic() < next_look:
+                    continue
+                next_look += _LOOK_SECONDS
                 if self.broker is not None and not self.broker.is_running:
                     raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
                 if self.reissue_crl_when_due():
@@ -98,8 +105,7 @@ class Running:
     def reissue_crl_when_due(self) -> bool:
         """Issue a new revocation list long before the old one ends, and have the broker reread it."""
         now = console.now()
-        current = self.handlers.authority.trust(now).crl
-        if now - current.last_update_utc < dt.timedelta(days=self.settings.crl_reissue_days):
+        if not self.handlers.authority.needs_crl(now):
             return False
         accounts = self.handlers.accounts
         number = accounts.next_crl_number(now)
@@ -109,25 +115,24 @@ class Running:
             self.broker.reread()
         return True
 
-    def _session(self, address: Address, role: str, *, maximum_packet_size: int) -> Session:
+    def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
+        """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
         secret = read_or_make_secret(self.home)
         context = verified_context(
             certificates.to_pem(self.handlers.authority.root), self.home / REGISTRAR, self.home / REGISTRAR_KEY
         )
-        options = SessionOptions(
-            connect_timeout=self.settings.connect_timeout,
-            reply_timeout=self.settings.reply_timeout,
-            longest_reconnect_wait=self.settings.reconnect_longest_wait,
-            expiry=self.settings.registrar_session_seconds,
+        options = session_options(
+            self.settings,
+            expiry=self.settings.registrar_session_seconds if lasting else 0,
             maximum_packet_size=maximum_packet_size,
-            manual_acknowledgement=True,
+            manual_acknowledgement=lasting,
         )
         return Session(address, f"{secret}-{role}", context, options)
 
     def _rebuild(self, address: Address, members: Session) -> None:
         """Publish what the broker should retain and does not; over a session of its own, so nothing waits for it."""
         try:
-            with self._session(address, "rebuild", maximum_packet_size=_PACKET_MARGIN) as session:
+            with self._session(address, "rebuild", maximum_packet_size=_PACKET_MARGIN, lasting=False) as session:
                 differences = find_differences(session, self._retained)
             for publication in differences:
                 members.publish(

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 
 from common import messages, topics
+from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from common.registrar_client import STORE_REQUEST
-from common.session import Connected, Message
 from registrar.requests import NonceMemory, Replies, open_sealed_request, read_fresh, verify_request
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run tim
 from typing import TYPE_CHECKING, Annotated
 
 from common import console, topics
-from common.connection import Address
+from common.arrivals import Message
+from common.connection import Address, session_options
 from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
 from common.errors import ConfigurationError
 from common.identity import Identity
@@ -20,9 +21,7 @@ from common.member_commands import (
     PortOption,
     add_member_commands,
     member_session,
-    session_options,
 )
-from common.session import Message
 from common.settings import Settings, load_settings
 from subscriber.inbox import Inbox
 from subscriber.ledger import Ledger
@@ -31,7 +30,8 @@ from subscriber.receive import Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from common.session import Session, SessionOptions
+    from common.connection import SessionOptions
+    from common.session import Session
 
 PROGRAM = "subscriber"
 HOME = console.default_home(PROGRAM)

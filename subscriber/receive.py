@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable
 
+    from common.arrivals import Message
     from common.console import Printer
     from common.identity import Identity
     from common.registrar_client import RegistrarClient
-    from common.session import Message, Session
+    from common.session import Session
     from common.settings import Settings
     from common.topics import ImageTopic
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable
 
-    from common.session import Message
+    from common.arrivals import Message
 
 
 class WaitingImages:

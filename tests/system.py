@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven quiet boats at dusk"
 PATIENCE = 60.0  # seconds; how long a test waits for what should come at once
 ROOT = Path(__file__).parent.parent
 KEY_SIZE = "2048"  # the smallest that is allowed: tests make many keys
@@ -95,7 +95,7 @@ class Daemon:
         self.events.append(event)
         return event
 
-    def wait_for(self, name: str, **members: object) -> dict[str, Any]:
+    def wait_for(self, name: str, /, **members: object) -> dict[str, Any]:
         """Return the next event of this name with these members; others are passed over."""
         while True:
             event = self.next()
@@ -194,7 +194,7 @@ class System:
             daemon.kill()
 
 
-def wait_until(condition: Any, what: str) -> None:
+def wait_until(condition: Callable[[], object], what: str) -> None:
     """Wait until ``condition()`` is true; fails after a while."""
     deadline = time.monotonic() + PATIENCE
     while not condition():

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _START_OF_IMAGE = b"\xff\xd8"
-_APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_APP0, _APP1, _APP2, _APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 _END_OF_IMAGE, START_OF_SCAN, _COMMENT = 0xD9, 0xDA, 0xFE
+# Frame headers, the tables of Huffman and of arithmetic coding among them; quantisation; restart interval.
+_PICTURE = {*range(0xC0, 0xD0), START_OF_SCAN, 0xDB, 0xDD, _END_OF_IMAGE}
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 
 # Any number of fill bytes may come before a marker.
@@ -71,7 +73,7 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
     """Copy the segments that the picture needs; entropy-coded data is copied as it is."""
     kept, removed, end = [_START_OF_IMAGE], [], 0
     for marker, start, content, end in segments(data):
-        if not _APP0 <= marker <= _APP15 and marker != _COMMENT:
+        if marker in _PICTURE:
             kept.append(data[start:end])
             continue
         stays, gone = _reduce(marker, data[content:end])
@@ -84,7 +86,7 @@ def strip(data: bytes) -> tuple[bytes, list[str]]:
 
 
 def _reduce(marker: int, content: bytes) -> tuple[bytes, list[str]]:
-    """Return what stays of an application segment or comment, and words for what does not."""
+    """Return what stays of a segment that is not the picture itself, and words for what does not."""
     if marker == _COMMENT:
         return b"", [words.COMMENT]
     if marker == _APP2 and content.startswith(b"ICC_PROFILE\0"):

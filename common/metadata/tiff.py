@@ -5,8 +5,9 @@ for every other compression. Each page's directory is written again with only th
 picture; then every byte to which neither a directory nor one of these entries refers becomes zero. That
 takes Exif, GPS, thumbnails, maker notes and whatever lies in gaps with it, and moves no offset.
 
-Directories behind SubIFDs are previews or raw data that a decoder of pages passes by: they go. Old-style JPEG
-(compression 6), whose tables may lie anywhere, is refused.
+Strips and tiles are not looked into, even where they are JPEG with segments of its own. Directories behind
+SubIFDs are previews or raw data that a decoder of pages passes by: they go. Old-style JPEG (compression 6),
+whose tables may lie anywhere, is refused.
 """
 
 from __future__ import annotations

@@ -14,11 +14,13 @@ import pictures
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from common.errors import ImageError
 from common.images import MAXIMUM_FRAMES, MAXIMUM_SCANS, ImageFacts, inspect, read_image_file
 
 LIMIT = 1_000_000
+SMALL = {media_type: pictures.plain(media_type, pictures.still((16, 12))) for media_type in pictures.FORMATS}
 ANIMATED = ["image/avif", "image/gif", "image/png", "image/tiff", "image/webp"]
 
 
@@ -137,6 +139,13 @@ def test_images_decoded_at_the_same_time_keep_their_own_limits() -> None:
         assert list(pool.map(decode, limits)) == ["image/png", "too_many_pixels"] * 4
 
 
+def test_no_limit_stays_behind() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    inspect(pictures.plain("image/png"), maximum_pixels=LIMIT)
+    refused(pictures.plain("image/png"), maximum_pixels=1)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
 def test_no_plugin_but_those_of_the_allowed_formats_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(pictures.plain("image/webp"))
     code = (
@@ -153,7 +162,7 @@ def test_no_plugin_but_those_of_the_allowed_formats_is_loaded(tmp_path: Path) ->
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_damage_is_refused_or_does_not_matter(media_type: str, data: st.DataObject) -> None:
-    damaged = data.draw(pictures.mutations(pictures.plain(media_type, pictures.still((16, 12)))))
+    damaged = data.draw(pictures.mutations(SMALL[media_type]))
     try:
         assert inspect(damaged, maximum_pixels=100_000).width > 0
     except ImageError as error:

@@ -90,8 +90,8 @@ def test_further_pictures_behind_the_first_go() -> None:
     assert pictures.look(stripped.data).frames == pictures.look(pictures.multi_picture_jpeg()).frames[:1]
 
 
-@pytest.mark.parametrize("marker", [*range(0xE0, 0xF0), 0xFE])
-def test_no_application_segment_of_an_unknown_kind_stays(marker: int) -> None:
+@pytest.mark.parametrize("marker", [*range(0xE0, 0xF0), 0xFE, 0xDC, 0xDE, 0xDF, 0xF0, 0xFD, 0x02, 0xBF])
+def test_no_segment_of_an_unknown_kind_stays(marker: int) -> None:
     data = with_segment(marker, pictures.CAMERA)
     stripped = strip_metadata(data, JPEG)
     assert len(stripped.removed) == 1
