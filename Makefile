@@ -34,7 +34,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python -m benchmarks.throughput
 
 test-compose: setup
 	$(BIN)/pytest -m compose tests/compose

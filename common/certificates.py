@@ -42,6 +42,8 @@ _CAUSES = (
     verification.VerificationError,
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
 )
 
 Extensions = list[x509.Extension[x509.ExtensionType]]
@@ -160,6 +162,9 @@ def _check_end(
     chain = policy.build_client_verifier().verify(certificate, [trust.issuing]).chain
     if chain != [certificate, trust.issuing, trust.root]:
         raise ValueError("the certificate was not signed by the issuing authority")
+    if not certificate.public_bytes(serialization.Encoding.DER).endswith(b"\0" + certificate.signature):
+        # The count of unused bits before the signature is not signed: another one makes another fingerprint.
+        raise ValueError("the certificate's signature is not whole octets")
     if certificate.subject != common_name(name):
         raise ValueError(f"the subject {certificate.subject.rfc4514_string()} is not CN={name} alone")
     names = [x509.UniformResourceIdentifier(uri)]

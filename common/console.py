@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import tomllib
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -25,13 +24,14 @@ from typer.main import get_command
 
 from common.errors import ConfigurationError, SealcastError
 from common.files import reason, write_private
-from common.settings import SETTINGS_FILE
+from common.settings import SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
 FAILED, WRONG_USAGE = 1, 2
+_HELP = frozenset({"--help", "--version"})
 _GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words each takes
 
 
@@ -63,7 +63,8 @@ class Printer:
         text = json.dumps(members, default=str, ensure_ascii=False) if self.as_json else line
         if text is not None:
             with self._lock:
-                print(text, flush=True)  # noqa: T201 - this is where the programs print
+                # A file's name need not be UTF-8; that must not keep the rest of the line from being said.
+                print(text.encode(errors="backslashreplace").decode(), flush=True)  # noqa: T201 - where programs print
 
 
 class Stop:
@@ -93,6 +94,8 @@ def make_app(summary: str, program: str) -> typer.Typer:
 
     def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
         if wanted:
+            from importlib.metadata import version  # noqa: PLC0415 - 20 ms that no other command needs
+
             typer.echo(f"{program} {version('sealcast')}")
             raise typer.Exit
 
@@ -107,24 +110,37 @@ def make_app(summary: str, program: str) -> typer.Typer:
     return app
 
 
-def run(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a program's command line and exit with 0, 1 or 2."""
+def run(
+    app: typer.Typer,
+    program: str,
+    arguments: Sequence[str] | None = None,
+    *,
+    shared_options: frozenset[str] = frozenset(),
+) -> NoReturn:
+    """Run a program's command line and exit with 0, 1 or 2.
+
+    ``shared_options`` are those of other programs that may stand in the same settings.toml.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(_run(app, program, given))
+        sys.exit(_run(app, program, given, shared_options))
     except SealcastError as error:
         sys.exit(fail(error))
     except TyperException as error:
-        sys.exit(fail(ConfigurationError(_first_small(error.message), hint=f"see {program} --help"), WRONG_USAGE))
+        sys.exit(fail(_wrong_usage(error, program), WRONG_USAGE))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(fail(SealcastError("interrupted")))
     except BrokenPipeError:
-        # Whoever read our output is gone; the interpreter's own flush at exit must not complain about it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output is gone.
+        _silence_stdout()
         sys.exit(FAILED)
     except Exception as error:
         if os.environ.get("SEALCAST_DEBUG"):
             raise
+        if isinstance(error, OSError):
+            _silence_stdout()
+            what = error.filename or "stdout"
+            sys.exit(fail(SealcastError(f"cannot use {what}: {reason(error)}", hint="make room, or mend permissions")))
         unexpected = SealcastError(
             f"unexpected {type(error).__name__}: {error}",
             hint="this is a fault of Sealcast; please report it with what SEALCAST_DEBUG=1 shows",
@@ -151,14 +167,20 @@ def start_logging(*, verbose: bool) -> None:
 
 def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
     """Return a password from the terminal, or the first line of stdin; raises ConfigurationError without one."""
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    elif sys.stdin.isatty():
-        password = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
-    else:
+    try:
+        if from_stdin:
+            password = sys.stdin.readline().rstrip("\r\n")
+        elif sys.stdin.isatty():
+            password = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+        else:
+            raise ConfigurationError(
+                "there is no terminal to ask for the password", hint="use --password-stdin", code="no_password"
+            )
+        password.encode()
+    except UnicodeError as error:
         raise ConfigurationError(
-            "there is no terminal to ask for the password", hint="use --password-stdin", code="no_password"
-        )
+            "the password is not UTF-8", hint="set the terminal's, or the file's, encoding to UTF-8", code="no_password"
+        ) from error
     if not password:
         raise ConfigurationError("the password is empty", hint="give one line on stdin", code="no_password")
     return password
@@ -167,21 +189,35 @@ def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
 def remember(home: Path, **values: str | int) -> None:
     """Keep settings in the folder's settings.toml; what else stands there stays as it is."""
     path = home / SETTINGS_FILE
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if line.split("=")[0].strip() not in values]
     ours = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     write_private(path, "\n".join([*ours, *kept, ""]).encode())
 
 
-def _run(app: typer.Typer, program: str, given: list[str]) -> int:
+def _run(app: typer.Typer, program: str, given: list[str], shared_options: frozenset[str]) -> int:
     command = get_command(app)
     arguments = _move_global_options(given)
-    names = list(getattr(command, "commands", {}))
-    defaults = _read_settings(_home_among(arguments) or default_home(program))
-    result = command.main(
-        arguments, prog_name=program, standalone_mode=False, default_map=dict.fromkeys(names, defaults)
-    )
+    repeatable = {
+        name: {option.name: option.multiple for option in each.params if option.param_type_name == "option"}
+        for name, each in getattr(command, "commands", {}).items()
+    }
+    defaults = {}
+    if _HELP.isdisjoint(arguments):
+        known = shared_options.union(Settings.model_fields, *repeatable.values()) - {"home"}
+        settings = _read_settings(_home_among(arguments) or default_home(program), known)
+        defaults = {name: _as_defaults(settings, options) for name, options in repeatable.items()}
+    result = command.main(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
     return result if isinstance(result, int) else 0
+
+
+def _as_defaults(settings: dict[str, Any], repeatable: dict[str, bool]) -> dict[str, Any]:
+    """Return what the settings say about a command's options; one value will do where there may be several."""
+    return {
+        name: [value] if repeatable[name] and not isinstance(value, list) else value
+        for name, value in settings.items()
+        if name in repeatable
+    }
 
 
 def default_home(program: str) -> Path:
@@ -209,17 +245,34 @@ def _home_among(arguments: list[str]) -> Path | None:
     return Path(named) if named else None
 
 
-def _read_settings(home: Path) -> dict[str, Any]:
+def _read_settings(home: Path, known: frozenset[str]) -> dict[str, Any]:
     path = home / SETTINGS_FILE
     try:
-        return tomllib.loads(path.read_text())
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {reason(error)}", hint="mend its permissions") from error
+        raise ConfigurationError(
+            f"cannot read {path}: {reason(error)}", hint="mend its permissions, or give another folder with --home"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}", hint="mend the line, or remove the file") from error
+    if unknown := settings.keys() - known:
+        raise ConfigurationError(
+            f"{path} has an unknown setting: {min(unknown)}", hint="mend the name, or remove the line"
+        )
+    return settings
 
 
-def _first_small(message: str) -> str:
-    return (message[:1].lower() + message[1:]).removesuffix(".")
+def _wrong_usage(error: TyperException, program: str) -> ConfigurationError:
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    hint = f"see {context.command_path if context else program} --help"
+    if getattr(getattr(error, "param", None), "envvar", None):
+        hint += f"; what is not given comes from the environment or from {SETTINGS_FILE}"
+    return ConfigurationError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _silence_stdout() -> None:
+    # The interpreter's own flush at exit would fail once more, and complain about it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,6 @@ from common import console
 from common.certificates import fingerprint
 from common.connection import Address, SessionOptions, session_options, verified_context
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
-from common.enrolment import Contact, enrol, parse_pin, read_root
 from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
 from common.registrar_client import RegistrarClient
@@ -26,6 +25,8 @@ BrokerOption = Annotated[str, option("--broker", help="The broker's host name or
 PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
 EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
 DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
+# One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
+SHARED_OPTIONS = frozenset({"caption", "channel", "cipher", "count", "inbox", "keep_metadata", "to"})
 _RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 
 
@@ -50,6 +51,13 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         verbose: VerboseOption = False,
     ) -> None:
         """Register a new user, or log in as a known one on this device."""
+        from common.enrolment import (  # noqa: PLC0415 - 40 ms that no other command needs
+            Contact,
+            enrol,
+            parse_pin,
+            read_root,
+        )
+
         console.start_logging(verbose=verbose)
         if key_size not in {2048, 3072, 4096}:
             raise ConfigurationError(

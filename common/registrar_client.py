@@ -140,15 +140,27 @@ def read_reply(
     ``sent`` is the request as it was published. Raises VerificationError unless the registrar signed the reply for
     this request, and RefusedError where the reply is a refusal.
     """
-    signed = verify_signature(reply, with_image_header=False)
-    certificates.check_registrar(signed.certificate, trust, now=now)
-    answer = messages.read(messages.Reply, signed.content)
-    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
-    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
-        raise VerificationError("the reply is for another request", message="the registrar's reply does not fit")
+    try:
+        signed = verify_signature(reply, with_image_header=False)
+        certificates.check_registrar(signed.certificate, trust, now=now)
+        answer = messages.read(messages.Reply, signed.content)
+        _demand_fitting(answer, request, sent)
+    except VerificationError as error:
+        raise VerificationError(
+            error.reason,
+            message="the registrar's reply could not be verified",
+            hint="try again; if it stays so, the broker or somebody on the way alters what the registrar says",
+            code="untrusted_reply",
+        ) from error
     if answer.error is not None:
-        error = answer.error
-        raise RefusedError(error.message, hint=error.hint, code=error.code, retry_after=error.retry_after)
+        refusal = answer.error
+        raise RefusedError(refusal.message, hint=refusal.hint, code=refusal.code, retry_after=refusal.retry_after)
     if not isinstance(answer.result, kind):
         raise VerificationError("the reply has no result of its kind", message="the registrar's reply does not fit")
     return answer.result, signed.certificate
+
+
+def _demand_fitting(answer: messages.Reply, request: messages.Request, sent: bytes) -> None:
+    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
+    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
+        raise VerificationError("the reply is for another request")

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     release_batch: int = 64
     maximum_direct_recipients: int = 64
 
+    # Each holds an image a few times over in memory.
+    posts_at_once: int = 3
+
     connect_timeout: float = 10.0
     reply_timeout: float = 30.0
     reconnect_longest_wait: float = 30.0

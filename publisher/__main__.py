@@ -13,11 +13,12 @@ from common import console
 from common.connection import Address, session_options
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.enveloping import Cipher
-from common.errors import SealcastError, SessionError
+from common.errors import SealcastError
 from common.identity import Identity
 from common.member_commands import (
     DEFAULT_BROKER,
     DEFAULT_PORT,
+    SHARED_OPTIONS,
     BrokerOption,
     PortOption,
     add_member_commands,
@@ -25,7 +26,7 @@ from common.member_commands import (
 )
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
-from publisher.post import Posted, Wishes, find_recipients, post, take_in
+from publisher.post import Posted, Wishes, post_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,18 +68,12 @@ def post_command(
         member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar),
         progress(files, wanted=not json) as advance,
     ):
-        recipients = find_recipients(wishes, registrar)
-        for file in files:
-            try:
-                picture = take_in(file, wishes, settings)
-                stored = post(picture, wishes, recipients, identity, registrar, now=console.now())
-            except SealcastError as error:
-                if isinstance(error, SessionError):
-                    raise
+        for file, outcome in post_all(files, wishes, identity, registrar, settings=settings, clock=console.now):
+            if isinstance(outcome, SealcastError):
                 failed += 1
-                report_failure(printer, file, error)
+                report_failure(printer, file, outcome)
             else:
-                report_stored(printer, file, stored)
+                report_stored(printer, file, outcome)
             advance(file)
     if failed:
         raise typer.Exit(console.FAILED)
@@ -130,7 +125,7 @@ def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path], No
 
 def main() -> None:
     """Run the command line."""
-    console.run(app, PROGRAM)
+    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS)
 
 
 if __name__ == "__main__":

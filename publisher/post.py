@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import images, messages, topics
 from common.certificates import fingerprint
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, SealcastError, SessionError
 from common.metadata import strip_metadata
 from common.sealing import seal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -72,6 +73,40 @@ class Posted:
     channel: str
     sealed_size: int
     removed: tuple[str, ...]
+
+
+def post_all(
+    files: Sequence[Path],
+    wishes: Wishes,
+    identity: Identity,
+    registrar: RegistrarClient,
+    *,
+    settings: Settings,
+    clock: Callable[[], dt.datetime],
+) -> Iterator[tuple[Path, Posted | SealcastError]]:
+    """Post files, a few at a time, and yield what became of each, in their order.
+
+    A file that cannot be posted keeps no other back; raises SessionError when there is nobody to post to.
+    """
+    recipients = find_recipients(wishes, registrar)
+
+    def post_one(file: Path) -> Posted | SealcastError:
+        try:
+            picture = take_in(file, wishes, settings)
+            return post(picture, wishes, recipients, identity, registrar, now=clock())
+        except SessionError:
+            raise
+        except SealcastError as error:
+            return error
+
+    # While one image is being stored the next ones are decoded and sealed.
+    with ThreadPoolExecutor(settings.posts_at_once) as pool:
+        outcomes = [pool.submit(post_one, file) for file in files]
+        try:
+            for file, outcome in zip(files, outcomes, strict=True):
+                yield file, outcome.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def take_in(file: Path, wishes: Wishes, settings: Settings) -> Picture:

@@ -223,9 +223,7 @@ class Handlers:
             now=now,
             maximum_size=self.settings.maximum_sealed_size,
         )
-        if opened.header.audience != "members":
-            raise VerificationError("an image for named people is wrapped to the registrar")
-        return "members", wrapped_key
+        return opened.header.audience, wrapped_key
 
     def _may_fetch(self, record: Record, user: str, reader: x509.Certificate) -> bool:
         if record.audience == "members" or record.owner == user:

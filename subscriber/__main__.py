@@ -17,6 +17,7 @@ from common.identity import Identity
 from common.member_commands import (
     DEFAULT_BROKER,
     DEFAULT_PORT,
+    SHARED_OPTIONS,
     BrokerOption,
     PortOption,
     add_member_commands,
@@ -136,7 +137,7 @@ def _options(settings: Settings) -> SessionOptions:
 
 def main() -> None:
     """Run the command line."""
-    console.run(app, PROGRAM)
+    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What the Makefile runs: the demo, the lock, the system packages."""

@@ -7,7 +7,6 @@ photograph that comes along is Chelsea the cat, by Stéfan van der Walt (CC0), w
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import shlex
 import shutil
@@ -15,9 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import IO
 
 PHOTOGRAPH = Path(__file__).with_name("chelsea.jpg")
 OUTCOME = Path("demo")
@@ -74,7 +71,7 @@ class Background:
         self._command = command_line(command)
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Background:
+    def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         return self
 

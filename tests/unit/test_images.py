@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pictures
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from common.errors import ImageError
 from common.images import MAXIMUM_FRAMES, MAXIMUM_SCANS, ImageFacts, inspect, read_image_file
@@ -123,20 +125,21 @@ def test_a_tile_larger_than_the_limit_is_refused() -> None:
     assert refused(pictures.tiff_with_tile(1_008), maximum_pixels=1_008**2 - 1).code == "too_many_pixels"
 
 
-def test_images_decoded_at_the_same_time_keep_their_own_limits() -> None:
-    data = pictures.plain("image/png")
-    start = threading.Barrier(8)
+def test_one_image_is_decoded_at_a_time_as_the_limit_is_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, real_open, both = pictures.plain("image/png"), Image.open, threading.Barrier(2)
+    met = []
 
-    def decode(limit: int) -> str:
-        start.wait()
-        try:
-            return inspect(data, maximum_pixels=limit).media_type
-        except ImageError as error:
-            return error.code
+    def open_with_company(*arguments: Any, **options: Any) -> ImageFile.ImageFile:  # noqa: ANN401 - passed on
+        with suppress(threading.BrokenBarrierError):  # nobody else came
+            both.wait(timeout=0.5)
+            met.append(Image.MAX_IMAGE_PIXELS)
+        return real_open(*arguments, **options)
 
-    limits = [64 * 48, 64 * 48 - 1] * 4
-    with ThreadPoolExecutor(len(limits)) as pool:
-        assert list(pool.map(decode, limits)) == ["image/png", "too_many_pixels"] * 4
+    monkeypatch.setattr(Image, "open", open_with_company)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda limit: inspect(data, maximum_pixels=limit), [64 * 48, LIMIT]))
+    assert found == [ImageFacts("image/png", 64, 48)] * 2
+    assert met == []
 
 
 def test_no_limit_stays_behind() -> None:

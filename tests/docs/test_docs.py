@@ -1,0 +1,147 @@
+"""Runs what the documents show: every ``console`` block of README.md and then of docs/debugging.md, in this order.
+
+The word behind ``console`` names the terminal in which a block is typed. A line that begins with ``$ `` is typed, and the
+lines below it have to be all that is shown: ``…`` stands for any text, alone on a line for any lines. What goes on by
+itself (DAEMONS) is left running, and a block without a command is what such a terminal shows next.
+
+So that nothing depends on the machine, HOME and TMPDIR are temporary, and SEALCAST_PORT and SEALCAST_ENROL_PORT name free
+ports, which also take the place of 8883 and 8884 where a document writes them out. Blocks of other kinds are not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from docs.terminal import Terminal
+from system import KEY_SIZE, ROOT, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SHOWN = ("README.md", "docs/debugging.md")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DAEMONS = ("registrar serve", "subscriber run")
+# What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.
+NOT_RUN = ("make ", "docker-compose ", "printf ", "ps ", "kill ")
+
+
+@dataclass
+class Step:
+    """A command, or None for what a running one shows next, and the lines that have to be shown."""
+
+    where: str
+    terminal: str
+    command: str | None
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def expected(self) -> re.Pattern[str]:
+        return re.compile("".join(map(line_pattern, self.lines)))
+
+
+def line_pattern(line: str) -> str:
+    if line == "…":
+        return r"(.*\n)*?"
+    return ".*".join(map(re.escape, line.rstrip().split("…"))) + r"[ \t]*\n"
+
+
+def read_steps(name: str, text: str) -> Iterator[Step]:
+    for block in re.finditer(r"^```console (\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        first_line = text.count("\n", 0, block.start()) + 2
+        step: Step | None = None
+        for number, line in enumerate(block[2].splitlines(), first_line):
+            if step and step.command and step.command.endswith("\\"):
+                step.command += f"\n{line}"
+                continue
+            if line.startswith("$ ") or step is None:
+                if step:
+                    yield step
+                step = Step(f"{name}:{number}", block[1], line[2:] if line.startswith("$ ") else None)
+            if not line.startswith("$ "):
+                step.lines.append(line)
+        if step:
+            yield step
+
+
+def follow(steps: Iterable[Step], environment: dict[str, str]) -> None:
+    """Type every step into its terminal; fails where something else is shown."""
+    with contextlib.ExitStack() as stack:
+        terminals: dict[str, Terminal] = {}
+        running: dict[str, Terminal] = {}
+        for step in steps:
+            if step.terminal not in terminals:
+                terminals[step.terminal] = stack.enter_context(Terminal(environment))
+            terminal = terminals[step.terminal]
+            if step.command is not None:
+                terminal.type(step.command)
+            if step.command is None or step.command.startswith(DAEMONS):
+                running[step.terminal] = terminal
+                shown = terminal.expect(step.expected)
+            else:
+                shown = terminal.finish()
+            assert step.expected.fullmatch(shown), f"{step.where}: {step.command}\n{''.join(step.lines)}\nshown:\n{shown}"
+        for name, terminal in reversed(running.items()):
+            assert terminal.interrupt() == "", f"{name} has shown more"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    port, enrol_port = free_ports(2)
+    return {
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "SEALCAST_PORT": str(port),
+        "SEALCAST_ENROL_PORT": str(enrol_port),
+        "SEALCAST_KEY_SIZE": KEY_SIZE,
+    }
+
+
+def test_what_the_documents_show_is_what_happens(environment: dict[str, str]) -> None:
+    ports = {"8883": environment["SEALCAST_PORT"], "8884": environment["SEALCAST_ENROL_PORT"]}
+    steps = []
+    for name in SHOWN:
+        text = (ROOT / name).read_text()
+        steps += read_steps(name, re.sub("888[34]", lambda found: ports[found[0]], text))
+    assert {step.where.split(":")[0] for step in steps} == set(SHOWN)
+    follow(steps, environment)
+
+
+@pytest.mark.parametrize("shown", ["two", "one\ntwo", "", "o…x"])
+def test_what_a_document_shows_wrongly_is_noticed(environment: dict[str, str], shown: str) -> None:
+    document = "```console a\n$ echo \\\n  one\n{}\n```\n"
+    follow(read_steps("right", document.format("o…e")), environment)
+    with pytest.raises(AssertionError, match="wrong:2"):
+        follow(read_steps("wrong", document.format(shown)), environment)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_is_run_or_known_to_be_not(document: Path) -> None:
+    blocks = re.findall(r"^```(\S+).*\n((?:.*\n)*?)^```$", document.read_text(), re.MULTILINE)
+    for kind, block in blocks:
+        assert kind in {"console", "sh", "text", "toml"}
+        assert kind != "console" or str(document.relative_to(ROOT)) in SHOWN
+        assert kind != "sh" or all(line.startswith(NOT_RUN) for line in block.splitlines())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        file, _, heading = target.partition("#")
+        if "://" in file:
+            continue
+        path = document.parent / file if file else document
+        assert path.exists(), target
+        assert not heading or heading in map(anchor, re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)), target
+
+
+def anchor(heading: str) -> str:
+    """Return how GitHub names a heading in links."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
