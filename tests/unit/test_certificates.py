@@ -324,3 +324,16 @@ def key_bytes(key: rsa.RSAPublicKey) -> bytes:
 
 def to_pem(crl: x509.CertificateRevocationList) -> bytes:
     return crl.public_bytes(serialization.Encoding.PEM)
+
+
+def test_a_certificate_has_one_fingerprint_only() -> None:
+    """The count of unused bits before the signature is not signed, and may be raised where the last bits are zero."""
+    certificate = ALICE.certificate
+    while certificate.signature[-1] & 1:
+        certificate = AUTHORITIES.new_member("alice", key=KEY).certificate
+    assert check_member(certificate, TRUST, at=NOW, now=NOW) == "alice"
+    der = bytearray(certificate.public_bytes(serialization.Encoding.DER))
+    der[-len(certificate.signature) - 1] = 1
+    altered = x509.load_der_x509_certificate(bytes(der))
+    assert certificates.fingerprint(altered) != certificates.fingerprint(certificate)
+    refuse_member(altered)
