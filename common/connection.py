@@ -84,7 +84,7 @@ def session_options(
     )
 
 
-def explain(error: OSError, address: Address) -> SessionError:
+def explain(error: OSError | ValueError, address: Address) -> SessionError:
     """Return what a person can do about a connection that did not come about."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in {_HOST_NAME_MISMATCH, _ADDRESS_MISMATCH}:
@@ -104,8 +104,8 @@ def explain(error: OSError, address: Address) -> SessionError:
             hint="check --port and --enrol-port: the members' door is 8883, the enrolment door 8884",
             code="no_tls",
         )
-    if isinstance(error, socket.gaierror):
-        return SessionError(f"the host name {address.host} is not known", hint="check --broker", code="unknown_host")
+    if isinstance(error, socket.gaierror | ValueError):
+        return SessionError(f"the host name {address.host!r} is not known", hint="check --broker", code="unknown_host")
     if isinstance(error, TimeoutError):
         return SessionError(
             f"the broker at {address} does not answer",

@@ -88,9 +88,7 @@ class Stop:
 
 def make_app(summary: str, program: str) -> typer.Typer:
     """Return the Typer application of a program, with --version."""
-    app = typer.Typer(
-        name=program, help=summary, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    app = typer.Typer(name=program, help=summary, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
         if wanted:
@@ -232,7 +230,8 @@ def _move_global_options(arguments: list[str]) -> list[str]:
     while rest and (width := _GLOBAL_OPTIONS.get(rest[0].split("=")[0])):
         width = 1 if "=" in rest[0] else width
         moved, rest = moved + rest[:width], rest[width:]
-    return rest[:1] + moved + rest[1:]
+    has_command = rest and not rest[0].startswith("-")
+    return rest[:1] + moved + rest[1:] if has_command else rest
 
 
 def _home_among(arguments: list[str]) -> Path | None:

@@ -15,7 +15,7 @@ from common.connection import SessionOptions, unverified_context, verified_conte
 from common.enveloping import Cipher, encrypt
 from common.errors import ConfigurationError, VerificationError
 from common.files import reason
-from common.identity import CERTIFICATE, Device, Identity, anonymous_client_id, check_own, save_enrolment
+from common.identity import Device, Identity, anonymous_client_id, certificate_in, check_own, save_enrolment
 from common.registrar_client import read_reply
 from common.session import Session
 
@@ -64,7 +64,7 @@ def enrol(
     Raises RefusedError with the registrar's code, VerificationError where broker or registrar are not the pinned ones.
     """
     topics.check_user_name(user)
-    _check_folder(home, user, now=clock())
+    _check_folder(home, user)
     root = contact.root or _read_root(contact, options, now=clock())
     device = Device.prepare(home, key_size=key_size)
     client_id = device.client_id("enrolment", fresh=True)
@@ -113,9 +113,10 @@ def read_root(path: Path) -> x509.Certificate:
         ) from error
 
 
-def _check_folder(home: Path, user: str, *, now: dt.datetime) -> None:
-    """Refuse a folder that holds another user's identity; the same user may enrol again in it."""
-    if (home / CERTIFICATE).exists() and (owner := Identity.load(home, now=now).user) != user:
+def _check_folder(home: Path, user: str) -> None:
+    """Refuse a folder that holds another user's identity; the same user may enrol again in it, and so mend it."""
+    certificate = certificate_in(home)
+    if certificate is not None and (owner := certificates.user_of(certificate)) != user:
         raise ConfigurationError(
             f"{home} holds the identity of {owner}",
             hint="give another folder with --home",

@@ -102,6 +102,7 @@ class Identity:
             root, issuing = certificates.read_authorities(authorities, pin=pin, now=now)
             self.trust = Trust(root, issuing, x509.load_pem_x509_crl(_read(self.home / CRL)))
             self.user = certificates.user_of(self.certificate)
+            self.former = _read_former(self.home)
         except (ValueError, VerificationError) as error:
             raise ConfigurationError(
                 f"the certificates in {self.home} are damaged or expired",
@@ -126,9 +127,7 @@ class Identity:
     @property
     def reader(self) -> Reader:
         """The key and every certificate it has had, to open images with."""
-        former = self.home / FORMER
-        earlier = x509.load_pem_x509_certificates(_read(former)) if former.exists() else []
-        return Reader(self.key, (self.certificate, *earlier))
+        return Reader(self.key, (self.certificate, *self.former))
 
     def accept_crl(self, pem: bytes, *, now: dt.datetime) -> None:
         """Keep a revocation list, unless it is older than the one at hand; raises VerificationError."""
@@ -149,18 +148,30 @@ class Identity:
         check_own(certificate, self.key, self.user, self.trust, now=now)
         _add_former(self.home, self.certificate)
         write_private(self.home / CERTIFICATE, certificates.to_pem(certificate))
-        self.certificate = certificate
+        self.certificate, self.former = certificate, _read_former(self.home)
 
 
 def save_enrolment(device: Device, certificate: x509.Certificate, registrar: x509.Certificate, trust: Trust) -> None:
     """Complete an identity after ``enrol``; the certificate comes last, so a crash leaves it to be enrolled again."""
-    certificate_file = device.home / CERTIFICATE
-    if certificate_file.exists():
-        _add_former(device.home, certificates.read_certificate(_read(certificate_file)))
+    earlier = certificate_in(device.home)
+    if earlier is not None and earlier.public_key() == device.key.public_key():
+        _add_former(device.home, earlier)
     write_private(device.home / AUTHORITIES, certificates.to_pem(trust.root, trust.issuing))
     write_private(device.home / REGISTRAR, certificates.to_pem(registrar))
     write_private(device.home / CRL, trust.crl.public_bytes(serialization.Encoding.PEM))
-    write_private(certificate_file, certificates.to_pem(certificate))
+    write_private(device.home / CERTIFICATE, certificates.to_pem(certificate))
+
+
+def certificate_in(home: Path) -> x509.Certificate | None:
+    """Return the member's certificate in ``home``, or None where there is none; enrolling replaces a damaged one."""
+    if not (home / CERTIFICATE).exists():
+        return None
+    try:
+        certificate = certificates.read_certificate(_read(home / CERTIFICATE))
+        certificates.user_of(certificate)
+    except VerificationError:
+        return None
+    return certificate
 
 
 def check_own(
@@ -173,12 +184,18 @@ def check_own(
         raise VerificationError("the certificate is for another key")
 
 
-def _add_former(home: Path, certificate: x509.Certificate) -> None:
+def _read_former(home: Path) -> list[x509.Certificate]:
     former = home / FORMER
-    earlier = _read(former) if former.exists() else b""
-    pem = certificates.to_pem(certificate)
-    if pem not in earlier:
-        write_private(former, earlier + pem)
+    return x509.load_pem_x509_certificates(_read(former)) if former.exists() else []
+
+
+def _add_former(home: Path, certificate: x509.Certificate) -> None:
+    try:
+        earlier = _read_former(home)
+    except ValueError:
+        earlier = []
+    if certificate not in earlier:
+        write_private(home / FORMER, certificates.to_pem(*earlier, certificate))
 
 
 def _read(path: Path) -> bytes:

@@ -83,21 +83,21 @@ def read_image_file(path: Path, *, maximum_bytes: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a zero in the path
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageError(
-            f"cannot read {path}: {reason}",
+            f"the file cannot be read: {reason}",
             code="unreadable",
             hint="name image files, not folders, that exist and that you may read",
         ) from error
     if not is_regular:
         raise ImageError(
-            f"cannot read {path}: not a regular file",
+            "the file is not a regular one",
             code="unreadable",
             hint="save the image to a file first, and name that file",
         )
     if not data:
-        raise _empty(str(path))
+        raise _empty("the file")
     if len(data) > maximum_bytes:
         raise ImageError(
-            f"{path} is larger than {maximum_bytes / 1e6:g} MB",
+            f"the file is larger than {maximum_bytes / 2**20:g} MiB",
             code="too_large",
             hint="save a smaller version of the image",
         )

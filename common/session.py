@@ -92,7 +92,7 @@ class Session:
                 clean_start=self._options.expiry == 0,
                 properties=self._connect_properties(),
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: what cannot be a host name
             raise explain(error, self._address) from error
         self._client.loop_start()
         try:

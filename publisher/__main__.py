@@ -59,7 +59,7 @@ def post_command(
     """Seal, sign and post images; returns when every one is stored."""
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    wishes = Wishes(tuple(to or ()), channel, caption, keep_metadata, cipher)
+    wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher)
     identity = Identity.load(home, now=console.now())
     printer = Printer(as_json=json)
     client_id = identity.device.client_id(PROGRAM, fresh=True)
@@ -110,7 +110,7 @@ def report_failure(printer: Printer, file: Path, error: SealcastError) -> None:
 @contextlib.contextmanager
 def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path], None]]:
     """Show a bar on a terminal for many or large files; yields what to call after each."""
-    sizes = {file: file.stat().st_size if file.is_file() else 0 for file in files}
+    sizes = {file: _size(file) for file in files}
     worth_it = len(files) > 1 or sum(sizes.values()) >= _LARGE
     if not (wanted and worth_it and sys.stderr.isatty()):
         yield lambda _file: None
@@ -121,6 +121,13 @@ def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path], No
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("posting", total=sum(sizes.values()) or 1)
         yield lambda file: bar.advance(task, sizes[file])
+
+
+def _size(file: Path) -> int:
+    # What cannot be read is told when its turn comes.
+    with contextlib.suppress(OSError):
+        return file.stat().st_size if file.is_file() else 0
+    return 0
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from common.registrar_client import RegistrarClient
     from common.settings import Settings
 
+_MOST_PEOPLE = 64  # as many as a members request may name
 _LONGEST_CAPTION = 1000
 _LONGEST_NAME = 255
 
@@ -44,10 +45,13 @@ class Wishes:
         topics.check_channel(self.channel)
         for user in self.to:
             topics.check_user_name(user)
-        if self.caption is not None and len(self.caption) > _LONGEST_CAPTION:
+        if len(self.to) > _MOST_PEOPLE:
             raise ConfigurationError(
-                f"the caption is longer than {_LONGEST_CAPTION:,} characters", hint="shorten it", code="invalid_caption"
+                f"an image can be for {_MOST_PEOPLE} people at most",
+                hint="post it once more for the others, or for every member",
+                code="too_many_people",
             )
+        _check_caption(self.caption or "")
 
     @property
     def audience(self) -> messages.Audience:
@@ -162,6 +166,19 @@ def post(
     announced_name = picture.name if wishes.audience == "members" else None
     registrar.store(sealed, topic, name=announced_name, size=header.size)
     return Posted(header, wishes.channel, len(sealed), picture.removed)
+
+
+def _check_caption(caption: str) -> None:
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            "the caption is not UTF-8", hint="set the terminal's encoding to UTF-8", code="invalid_caption"
+        ) from error
+    if len(caption) > _LONGEST_CAPTION:
+        raise ConfigurationError(
+            f"the caption is longer than {_LONGEST_CAPTION:,} characters", hint="shorten it", code="invalid_caption"
+        )
 
 
 def display_name(file: Path) -> str:

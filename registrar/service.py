@@ -79,8 +79,16 @@ class Service:
     def serve_enrolment(self) -> None:
         """Take what arrived on the enrolment session within a second; hashing waits in a bounded pool."""
         arrived = self._enrolment.receive(timeout=1)
-        if isinstance(arrived, Message):
+        if not isinstance(arrived, Message):
+            return
+        try:
             self._answer_enrolment(arrived)
+        except VerificationError as error:
+            _log.warning("dropped what came to the enrolment door: %s", error.reason)
+            self._enrolment.acknowledge(arrived)
+        except Exception:  # noqa: BLE001 - one bad message never ends the service; the log has the whole of it
+            _log.exception("failed on what came to the enrolment door")
+            self._enrolment.acknowledge(arrived)
 
     def publish_crl(self) -> None:
         """Publish the revocation list that was issued last."""
@@ -95,13 +103,12 @@ class Service:
     def _answer_member(self, message: Message) -> None:
         try:
             if message.retained:
-                # Nothing that is for the registrar may stay in the broker's memory.
-                self._members.publish(message.topic, b"", retain=True)
-                return
-            self._answer_signed(message)
+                self._clear(message)
+            else:
+                self._answer_signed(message)
         except VerificationError as error:
             _log.warning("dropped what came on %s: %s", message.topic, error.reason)
-        except Exception:  # noqa: BLE001 - one bad message never ends the service; the log has the whole of it
+        except Exception:  # noqa: BLE001 - the same
             _log.exception("failed on what came on %s", message.topic)
         finally:
             self._members.acknowledge(message)
@@ -154,13 +161,14 @@ class Service:
         raise RefusedError(f"{request.operation} is not done on this topic", code="wrong_topic")
 
     def _answer_enrolment(self, message: Message) -> None:
-        now = self._clock()
-        try:
-            json = open_sealed_request(message.payload, self._handlers.key, self._handlers.certificate)
-        except VerificationError as error:
-            _log.warning("dropped what came to the enrolment door: %s", error.reason)
+        if message.retained:
+            self._clear(message)
             self._enrolment.acknowledge(message)
             return
+        if len(message.payload) > self._settings.maximum_request_size:
+            raise VerificationError("the request is too large")
+        now = self._clock()
+        json = open_sealed_request(message.payload, self._handlers.key, self._handlers.certificate)
         try:
             request = read_fresh(json, topic=message.topic, operation="enrol", settings=self._settings, now=now)
             if not isinstance(request, messages.EnrolRequest):
@@ -185,6 +193,12 @@ class Service:
     def _refuse_enrolment(self, message: Message, json: bytes, error: SealcastError, now: dt.datetime) -> None:
         self._publish(message, self._replies.error(json, "enrol", message.payload, error, now))
         self._enrolment.acknowledge(message)
+
+    def _clear(self, message: Message) -> None:
+        """Take a retained message out of the broker's memory: nothing that is for the registrar may stay in it."""
+        # That comes back too, without a payload.
+        if message.payload:
+            self._members.publish(message.topic, b"", retain=True)
 
     def _demand_new(self, request: messages.Request, now: dt.datetime) -> None:
         if not self._nonces.add(request.nonce, now):

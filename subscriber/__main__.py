@@ -13,6 +13,7 @@ from common.arrivals import Message
 from common.connection import Address, session_options
 from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
 from common.errors import ConfigurationError
+from common.files import reason
 from common.identity import Identity
 from common.member_commands import (
     DEFAULT_BROKER,
@@ -64,15 +65,14 @@ def run(
     stop = Stop()
     settings = load_settings(home)
     identity = Identity.load(home, now=console.now())
+    client_id = identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
     filters = [topics.check_channel_filter(name) for name in channel or ["#"]]
-    box = Inbox(inbox or home / "inbox")
+    box = Inbox((inbox or home / "inbox").absolute())
     with (
         only_one(home),
         Ledger(home) as ledger,
-        member_session(
-            identity, Address(broker, port), identity.device.client_id(PROGRAM), _options(settings)
-        ) as (session, registrar),
+        member_session(identity, Address(broker, port), client_id, _options(settings)) as (session, registrar),
     ):
         receiver = Receiver(
             identity=identity,
@@ -113,14 +113,19 @@ def receive_until(session: Session, receiver: Receiver, stop: Stop, count: int |
 @contextlib.contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """Hold the folder for this process; raises ConfigurationError where another subscriber runs."""
-    with (home / "subscriber.lock").open("w") as lock:
+    with contextlib.ExitStack() as stack:
         try:
+            lock = stack.enter_context((home / "subscriber.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ConfigurationError(
                 f"a subscriber is running for {home} already",
                 hint="stop it, or register a second device with another --home",
                 code="already_running",
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to {home}: {reason(error)}", hint="mend its permissions", code="unwritable"
             ) from error
         yield
 

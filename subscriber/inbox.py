@@ -13,7 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from common.errors import ConfigurationError, SealcastError
+from common.errors import ConfigurationError
 from common.files import flush_folder, make_private_folder, reason, write_new
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number and a suffix may follow
 
 
-class InboxError(SealcastError):
-    """An image cannot be saved now; it is not lost, and saving is tried again."""
-
-    code = "inbox"
-
-
 class Inbox:
     """A folder with one folder for each owner; raises ConfigurationError where it cannot be written."""
 
@@ -59,7 +53,7 @@ class Inbox:
             ) from error
 
     def save(self, image: bytes, header: ImageHeader) -> Path:
-        """Save an image under a free name (0600) and return its path; raises InboxError."""
+        """Save an image under a free name (0600) and return its path; raises ConfigurationError: it is not lost."""
         folder = self.folder / header.owner
         part = _part(folder, header.image_id)
         try:
@@ -77,8 +71,10 @@ class Inbox:
                 raise
             flush_folder(folder)
         except OSError as error:
-            raise InboxError(
-                f"cannot save to {folder}: {reason(error)}", hint="make room; the image is kept and tried again"
+            raise ConfigurationError(
+                f"cannot save to {folder}: {reason(error)}",
+                hint="make room; the image is kept and tried again",
+                code="inbox",
             ) from error
         return path
 

@@ -16,7 +16,7 @@ from common.errors import ConfigurationError
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LEDGER = "ledger.sqlite3"
@@ -49,20 +49,15 @@ class Entry:
 
 
 class Ledger:
-    """The reader's ledger; a context manager."""
+    """The reader's ledger; a context manager. Each method raises ConfigurationError where the file fails."""
 
     def __init__(self, home: Path) -> None:
-        try:
-            self._database = sqlite3.connect(home / LEDGER, isolation_level=None)
+        self._path = home / LEDGER
+        with self._explaining():
+            self._database = sqlite3.connect(self._path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_TABLES)
-        except sqlite3.Error as error:
-            raise ConfigurationError(
-                f"cannot use the ledger {home / LEDGER}: {error}",
-                hint="check the folder's permissions and the free space",
-                code="ledger",
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -72,24 +67,38 @@ class Ledger:
 
     def knows(self, owner: str, image_id: uuid.UUID) -> bool:
         """Tell whether this owner's image was dealt with before."""
-        row = self._database.execute(
-            "SELECT 1 FROM images WHERE owner = ? AND image_id = ?", (owner, str(image_id))
-        ).fetchone()
+        with self._explaining():
+            row = self._database.execute(
+                "SELECT 1 FROM images WHERE owner = ? AND image_id = ?", (owner, str(image_id))
+            ).fetchone()
         return row is not None
 
     def add(self, entry: Entry, at: dt.datetime) -> None:
         """Note an image durably."""
         path = str(entry.path) if entry.path else None
-        self._database.execute(
-            "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.owner, str(entry.image_id), entry.channel, entry.outcome, path, entry.sha256, at.isoformat()),
-        )
+        with self._explaining():
+            self._database.execute(
+                "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (entry.owner, str(entry.image_id), entry.channel, entry.outcome, path, entry.sha256, at.isoformat()),
+            )
 
     def replace_subscriptions(self, filters: Iterable[str]) -> set[str]:
         """Note the filters that are subscribed to from now on; return those that no longer are."""
         new = set(filters)
-        with contextlib.closing(self._database.execute("SELECT filter FROM subscriptions")) as rows:
-            old = {row[0] for row in rows}
-        self._database.executemany("DELETE FROM subscriptions WHERE filter = ?", [(name,) for name in old - new])
-        self._database.executemany("INSERT INTO subscriptions VALUES (?)", [(name,) for name in new - old])
+        with self._explaining():
+            with contextlib.closing(self._database.execute("SELECT filter FROM subscriptions")) as rows:
+                old = {row[0] for row in rows}
+            self._database.executemany("DELETE FROM subscriptions WHERE filter = ?", [(name,) for name in old - new])
+            self._database.executemany("INSERT INTO subscriptions VALUES (?)", [(name,) for name in new - old])
         return old - new
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"cannot use the ledger {self._path}: {error}",
+                hint="mend the folder's permissions, make room, or move a damaged ledger away",
+                code="ledger",
+            ) from error

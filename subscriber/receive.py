@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from common import messages, topics
 from common.enveloping import unwrap_key
-from common.errors import RefusedError, SealcastError, SessionError, VerificationError
+from common.errors import ConfigurationError, RefusedError, SealcastError, SessionError, VerificationError
 from common.sealing import NotRecipientError, OpenedImage, open_sealed
-from subscriber.inbox import Inbox, InboxError
 from subscriber.ledger import SAVED, Entry, Ledger
 from subscriber.waiting import WaitingImages
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from common.session import Session
     from common.settings import Settings
     from common.topics import ImageTopic
+    from subscriber.inbox import Inbox
 
 _log = logging.getLogger(__name__)
 _PASSING_CODES = frozenset({"busy", "internal", "clock"})
@@ -203,4 +203,4 @@ def _read_announcement(topic: ImageTopic, message: Message) -> messages.Announce
 
 def _is_passing(error: SealcastError) -> bool:
     """Tell whether a later try can mend it: nobody answers, the registrar is busy, the disk is full."""
-    return isinstance(error, SessionError | InboxError) or error.code in _PASSING_CODES
+    return isinstance(error, SessionError | ConfigurationError) or error.code in _PASSING_CODES

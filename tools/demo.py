@@ -6,7 +6,7 @@ photograph that comes along is Chelsea the cat, by Stéfan van der Walt (CC0), w
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import secrets
 import shlex
 import shutil
@@ -15,25 +15,29 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Self
 
 PHOTOGRAPH = Path(__file__).with_name("chelsea.jpg")
-OUTCOME = Path("demo")
 PATIENCE = 30.0  # seconds
 
 
 def main() -> None:
     """Show the main job; the argument, if there is one, is the picture to post."""
-    photograph = Path(sys.argv[1]) if len(sys.argv) > 1 else PHOTOGRAPH
+    photograph = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else PHOTOGRAPH
     if not photograph.is_file():
         sys.exit(f"error: there is no file {photograph}\nhint: make demo IMAGE=path/to/picture.jpg")
-    with tempfile.TemporaryDirectory(prefix="sealcast-demo-") as folder:
-        saved = show(Path(folder), photograph)
-    say("done", f"the verified photograph lies in {saved}")
+    kept = Path.cwd() / "demo"
+    # In a folder of its own, so that commands are as short as a person would type them.
+    with tempfile.TemporaryDirectory(prefix="sealcast-demo-") as folder, contextlib.chdir(folder):
+        received = show(photograph)
+        kept.mkdir(exist_ok=True)
+        shutil.copyfile(received, kept / received.name)
+    say("done:", f"the verified photograph lies in {kept / received.name}")
 
 
-def show(folder: Path, photograph: Path) -> Path:
-    """Run the whole story in ``folder``; return where the received photograph was put."""
-    registrar, alice, bob = folder / "registrar", folder / "alice", folder / "bob"
+def show(photograph: Path) -> Path:
+    """Run the whole story in this folder; return the received photograph."""
+    registrar, alice, bob = Path("registrar"), Path("alice"), Path("bob")
     port, enrol_port = free_ports()
     doors = ["--port", str(port), "--enrol-port", str(enrol_port)]
 
@@ -57,11 +61,8 @@ def show(folder: Path, photograph: Path) -> Path:
             say("bob's terminal", "says")
             waiting.wait_for("saved")
     received = next((bob / "inbox" / "alice").iterdir())
-    OUTCOME.mkdir(exist_ok=True)
-    kept = OUTCOME / received.name
-    shutil.copyfile(received, kept)
-    print(f"sha256 {hashlib.sha256(kept.read_bytes()).hexdigest()}  {kept}")
-    return kept
+    run("sha256sum", received)
+    return received
 
 
 class Background:
@@ -94,7 +95,8 @@ class Background:
 def command_line(command: tuple[str | Path, ...]) -> list[str]:
     """Print a command as a person would type it, and return it as it is run."""
     print(f"  $ {shlex.join(map(str, command))}", flush=True)
-    return [str(Path(sys.executable).with_name(str(command[0]))), *map(str, command[1:])]
+    beside = Path(sys.executable).with_name(str(command[0]))
+    return [str(beside) if beside.exists() else str(command[0]), *map(str, command[1:])]
 
 
 def run(*command: str | Path, stdin: str | None = None) -> None:
@@ -107,7 +109,9 @@ def run(*command: str | Path, stdin: str | None = None) -> None:
 
 def output(*command: str | Path) -> str:
     """Return the one line that a command prints."""
-    return subprocess.run(command_line(command), stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    line = subprocess.run(command_line(command), stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    print(f"    {line}", flush=True)
+    return line
 
 
 def say(who: str, what: str) -> None:

@@ -86,7 +86,8 @@ def follow(steps: Iterable[Step], environment: dict[str, str]) -> None:
                 shown = terminal.expect(step.expected)
             else:
                 shown = terminal.finish()
-            assert step.expected.fullmatch(shown), f"{step.where}: {step.command}\n{''.join(step.lines)}\nshown:\n{shown}"
+            as_shown = step.expected.fullmatch(shown) is not None
+            assert as_shown, "\n".join([f"{step.where}: {step.command}", *step.lines, "but is:", shown])
         for name, terminal in reversed(running.items()):
             assert terminal.interrupt() == "", f"{name} has shown more"
 
