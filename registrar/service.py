@@ -141,9 +141,7 @@ class Service:
             self._publish(message, self._replies.error(signed.json, operation, sent, _FAULT, now))
             raise
 
-    def _act(
-        self, request: messages.Request, signed: SignedRequest, message: Message, now: dt.datetime
-    ) -> Outcome:
+    def _act(self, request: messages.Request, signed: SignedRequest, message: Message, now: dt.datetime) -> Outcome:
         image_topic = topics.parse_image(message.topic)
         if isinstance(request, messages.StoreRequest) and image_topic is not None:
             # The same image again is the same image: a repeated nonce does no harm here.
@@ -215,9 +213,7 @@ class Service:
         # The client id in a request's topic is checked by the broker; nobody gets a reply sent to somebody else.
         if reply is None or answered is None or (asked is not None and asked.client_id != answered[0]):
             return
-        self._members.publish(
-            response_topic, reply, content_type="application/cms", correlation=message.correlation
-        )
+        self._members.publish(response_topic, reply, content_type="application/cms", correlation=message.correlation)
 
 
 def _demand_signer(signed: SignedRequest, user: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import messages, topics
 from common.enveloping import unwrap_key
-from common.errors import ConfigurationError, RefusedError, SealcastError, SessionError, VerificationError
+from common.errors import SealcastError, VerificationError
 from common.sealing import NotRecipientError, OpenedImage, open_sealed
 from subscriber.ledger import SAVED, Entry, Ledger
 from subscriber.waiting import WaitingImages
@@ -29,16 +29,10 @@ if TYPE_CHECKING:
     from subscriber.inbox import Inbox
 
 _log = logging.getLogger(__name__)
-_PASSING_CODES = frozenset({"busy", "internal", "clock"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A sealed image, the topic it came on, and when it was there: now, or when the registrar stored it."""
-
-    content: bytes
-    topic: str
-    at: dt.datetime
+# What an image is found to be when it is opened, or what the registrar says of it: final. All else may pass.
+_NOTED_CODES = frozenset({"not_verified", "expired", "not_recipient"})
+# An announcement with nothing behind it: whoever forged it could otherwise keep out the image that comes later.
+_UNFOUNDED_CODES = frozenset({"invalid_announcement", "unknown_image"})
 
 
 class Receiver:
@@ -73,62 +67,86 @@ class Receiver:
         image = topics.parse_image(message.topic)
         announced = topics.parse_announcement(message.topic)
         if image is not None and not self._ledger.knows(image.owner, image.image_id):
-            self._waiting.add(image.image_id, message)
-        elif announced is not None and message.payload and message.topic not in self._postponed:
-            self._receive(announced, message)
+            self._waiting.add(image, message)
+        elif announced is not None and message.payload:
+            earlier = self._postponed.get(message.topic)
+            if earlier is None:
+                self._receive(announced, message)
+            else:
+                self._session.acknowledge(earlier)
+                self._postponed[message.topic] = message
         else:
             self._session.acknowledge(message)
 
     def try_postponed(self) -> None:
-        """Try again what a passing fault kept from being saved."""
-        postponed, self._postponed = self._postponed, {}
-        for message in postponed.values():
+        """Try again what a passing fault kept from being saved.
+
+        The first that fails again ends the round and goes to the end: while nobody answers, each try takes its time.
+        """
+        for postponed in list(self._postponed):
+            message = self._postponed.pop(postponed)
             announced = topics.parse_announcement(message.topic)
             if announced is not None:
                 self._receive(announced, message, again=True)
+            if message.topic in self._postponed:
+                return
 
     def _receive(self, topic: ImageTopic, message: Message, *, again: bool = False) -> None:
         """Say NEW_IMAGE, obtain, open, save, note, acknowledge: in this order."""
-        if not self._ledger.knows(topic.owner, topic.image_id):
-            try:
-                announcement = _read_announcement(topic, message)
-                if not again:
-                    self._say_new_image(announcement)
-                opened = self._obtain_and_open(topic, announcement)
-                self._save(opened)
-            except SealcastError as error:
-                if _is_passing(error):
-                    self._postpone(message, error)
-                    return
-                self._refuse(topic, error)
-        self._waiting.drop(topic.image_id)
+        try:
+            if not self._ledger.knows(topic.owner, topic.image_id):
+                self._save_or_refuse(topic, message, again=again)
+        except SealcastError as error:
+            self._postpone(message, error)
+            return
+        self._inbox.settle(topic.owner, topic.image_id)
+        self._waiting.drop(topic)
         self._session.acknowledge(message)
 
-    def _obtain_and_open(self, topic: ImageTopic, announcement: messages.Announcement) -> OpenedImage:
-        sealed = self._obtain(topic, announcement)
-        self._registrar.refresh_trust()
+    def _save_or_refuse(self, topic: ImageTopic, message: Message, *, again: bool) -> None:
+        """Raise SealcastError where neither can be done yet: nobody answers, the disk is full, the trust is stale."""
         try:
-            return self._open(sealed, released_key=None)
-        except NotRecipientError:
-            return self._open(sealed, released_key=self._ask_for_key(topic.image_id))
+            announcement = _read_announcement(topic, message)
+            if not again:
+                self._say_new_image(announcement)
+            opened = self._obtain_and_open(topic, announcement)
+        except SealcastError as error:
+            if error.code not in _NOTED_CODES | _UNFOUNDED_CODES:
+                raise
+            self._refuse(topic, error)
+        else:
+            self._save(opened)
 
-    def _obtain(self, topic: ImageTopic, announcement: messages.Announcement) -> Sealed:
-        """Return the image that came natively, or else, or where it is not the announced one, the archive's."""
-        waiting = self._waiting.get(topic.image_id)
-        if waiting is not None and sha256(waiting.payload).hexdigest() == announcement.sha256_sealed:
-            return Sealed(waiting.payload, waiting.topic, self._clock())
+    def _obtain_and_open(self, topic: ImageTopic, announcement: messages.Announcement) -> OpenedImage:
+        """Open the image that came natively; where none did, or it does not hold, the registrar's copy.
+
+        That one no broker can have altered, and it was stored while its owner's certificate was valid.
+        """
+        self._registrar.refresh_trust()
+        native = self._waiting.get(topic)
+        if native is not None and sha256(native.payload).hexdigest() == announcement.sha256_sealed:
+            with contextlib.suppress(VerificationError):
+                return self._open(native.payload, topic, at=self._clock())
         content, part = self._registrar.fetch(topic.image_id, self._settings.maximum_sealed_size)
         if part.topic != topic.image:
             raise VerificationError("the archive has the image under another topic")
-        return Sealed(content, part.topic, part.stored_at)
+        return self._open(content, topic, at=part.stored_at)
 
-    def _open(self, sealed: Sealed, *, released_key: bytes | None) -> OpenedImage:
+    def _open(self, sealed: bytes, topic: ImageTopic, *, at: dt.datetime) -> OpenedImage:
+        try:
+            return self._open_with(None, sealed, topic, at=at)
+        except NotRecipientError:
+            return self._open_with(self._ask_for_key(topic.image_id), sealed, topic, at=at)
+
+    def _open_with(
+        self, released_key: bytes | None, sealed: bytes, topic: ImageTopic, *, at: dt.datetime
+    ) -> OpenedImage:
         return open_sealed(
-            sealed.content,
-            topic=sealed.topic,
+            sealed,
+            topic=topic.image,
             reader=self._identity.reader,
             trust=self._identity.trust,
-            at=sealed.at,
+            at=at,
             now=self._clock(),
             maximum_size=self._settings.maximum_sealed_size,
             released_key=released_key,
@@ -136,12 +154,13 @@ class Receiver:
             maximum_pixels=self._settings.maximum_pixels,
         )
 
-    def _ask_for_key(self, image_id: uuid.UUID) -> bytes:
+    def _ask_for_key(self, image_id: uuid.UUID) -> bytes | None:
+        """Return the content key that the registrar releases, or None where it does not."""
         released = self._registrar.release([image_id])
         for key in released.keys:
             if key.image_id == image_id:
                 return unwrap_key(key.encrypted_key, self._identity.key)
-        raise RefusedError("this image is for other people", code="not_recipient")
+        return None
 
     def _save(self, opened: OpenedImage) -> None:
         header = opened.header
@@ -150,7 +169,6 @@ class Receiver:
         path = self._inbox.save(opened.image, header)
         entry = Entry(header.owner, header.image_id, channel, SAVED, path, header.sha256)
         self._ledger.add(entry, self._clock())
-        self._inbox.settle(header.owner, header.image_id)
         self.saved += 1
         self._printer.event(
             f"saved      {path}  (verified: from {header.owner})",
@@ -179,7 +197,8 @@ class Receiver:
     def _refuse(self, topic: ImageTopic, error: SealcastError) -> None:
         reason = error.reason if isinstance(error, VerificationError) else error.message
         _log.info("refused %s of %s: %s", topic.image_id, topic.owner, reason)
-        self._ledger.add(Entry(topic.owner, topic.image_id, topic.channel, error.code), self._clock())
+        if error.code in _NOTED_CODES:
+            self._ledger.add(Entry(topic.owner, topic.image_id, topic.channel, error.code), self._clock())
         self._printer.event(
             f"refused    {topic.image_id}  from {topic.owner}: {error.message}",
             event="refused",
@@ -194,13 +213,13 @@ class Receiver:
 
 
 def _read_announcement(topic: ImageTopic, message: Message) -> messages.Announcement:
-    announcement = messages.read(messages.Announcement, message.payload)
-    named = topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id)
-    if named != topic:
-        raise VerificationError("the announcement is for another topic")
+    try:
+        announcement = messages.read(messages.Announcement, message.payload)
+        named = topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id)
+        if named != topic:
+            raise VerificationError("the announcement is for another topic")
+    except VerificationError as error:
+        raise VerificationError(
+            error.reason, message="the announcement is not understood", code="invalid_announcement"
+        ) from error
     return announcement
-
-
-def _is_passing(error: SealcastError) -> bool:
-    """Tell whether a later try can mend it: nobody answers, the registrar is busy, the disk is full."""
-    return isinstance(error, SessionError | ConfigurationError) or error.code in _PASSING_CODES

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable
 
     from common.arrivals import Message
+    from common.topics import ImageTopic
 
 
 class WaitingImages:
@@ -23,23 +23,23 @@ class WaitingImages:
         self._most = most
         self._most_bytes = most_bytes
         self._release = release
-        self._messages: OrderedDict[uuid.UUID, Message] = OrderedDict()
+        self._messages: OrderedDict[ImageTopic, Message] = OrderedDict()
 
-    def add(self, image_id: uuid.UUID, message: Message) -> None:
+    def add(self, topic: ImageTopic, message: Message) -> None:
         """Keep an image; the oldest fall out where there are too many."""
-        self.drop(image_id)
-        self._messages[image_id] = message
+        self.drop(topic)
+        self._messages[topic] = message
         while self._messages and (len(self._messages) > self._most or self._bytes() > self._most_bytes):
             _, oldest = self._messages.popitem(last=False)
             self._release(oldest)
 
-    def get(self, image_id: uuid.UUID) -> Message | None:
+    def get(self, topic: ImageTopic) -> Message | None:
         """Return the image if it is here; it stays."""
-        return self._messages.get(image_id)
+        return self._messages.get(topic)
 
-    def drop(self, image_id: uuid.UUID) -> None:
+    def drop(self, topic: ImageTopic) -> None:
         """Let go of an image that has been dealt with, or has come again."""
-        message = self._messages.pop(image_id, None)
+        message = self._messages.pop(topic, None)
         if message is not None:
             self._release(message)
 

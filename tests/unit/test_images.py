@@ -176,7 +176,7 @@ def unread(path: Path, maximum_bytes: int = 100) -> ImageError:
     with pytest.raises(ImageError) as caught:
         read_image_file(path, maximum_bytes=maximum_bytes)
     assert caught.value.hint
-    assert str(path) in caught.value.message
+    assert caught.value.message.startswith("the file ")  # who read it names it
     return caught.value
 
 
@@ -223,4 +223,4 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "open", deny)  # tests may run as root, who may read everything
     error = unread(tmp_path / "image.png")
-    assert (error.code, error.message) == ("unreadable", f"cannot read {tmp_path / 'image.png'}: permission denied")
+    assert (error.code, error.message) == ("unreadable", "the file cannot be read: permission denied")
