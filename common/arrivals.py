@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An arrived PUBLISH."""
+    """An arrived PUBLISH; ``connection`` counts the connections of its session, since each has packet ids anew."""
 
     topic: str
     payload: bytes
@@ -20,6 +20,7 @@ class Message:
     correlation: bytes | None = None
     user_properties: Mapping[str, str] = field(default_factory=dict)
     packet_id: int = 0
+    connection: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,14 @@ class RegistrarClient:
         now = self._clock()
         try:
             self._identity.accept_crl(self._session.latest(topics.TRUST_CRL), now=now)
-        except (SessionError, VerificationError):
+        except (SessionError, VerificationError) as error:
             next_update = self._identity.trust.crl.next_update_utc
-            if next_update is None or next_update < now:
-                raise
+            if next_update is None or next_update <= now:
+                raise SessionError(
+                    "there is no revocation list that is in date, so nobody can be trusted",
+                    hint="check this device's clock, and that the registrar is running (registrar serve)",
+                    code="stale_crl",
+                ) from error
 
     def members(self, users: Sequence[str] | None) -> tuple[list[x509.Certificate], x509.Certificate]:
         """Return the certificates of these users (None: of every member, up to the limit) and the registrar's."""
@@ -99,10 +103,12 @@ class RegistrarClient:
                 topic=self._topic("fetch"), sent_at=self._clock(), image_id=image_id, offset=len(sealed)
             )
             part = self._ask(request, messages.FetchResult)
-            if not part.data or part.offset != len(sealed) or part.sealed_size > maximum_size:
-                raise VerificationError("the registrar sent another part of the image than was asked for")
+            if not part.data or part.offset != len(sealed):
+                raise _untrusted("it has another part of the image than was asked for")
             sealed += part.data
-            if len(sealed) >= part.sealed_size:
+            if not len(sealed) <= part.sealed_size <= maximum_size:
+                raise _untrusted("it is about an image that is too large")
+            if len(sealed) == part.sealed_size:
                 return bytes(sealed), part
 
     def renew(self) -> None:
@@ -144,23 +150,23 @@ def read_reply(
         signed = verify_signature(reply, with_image_header=False)
         certificates.check_registrar(signed.certificate, trust, now=now)
         answer = messages.read(messages.Reply, signed.content)
-        _demand_fitting(answer, request, sent)
     except VerificationError as error:
-        raise VerificationError(
-            error.reason,
-            message="the registrar's reply could not be verified",
-            hint="try again; if it stays so, the broker or somebody on the way alters what the registrar says",
-            code="untrusted_reply",
-        ) from error
+        raise _untrusted(error.reason) from error
+    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
+    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
+        raise _untrusted("it is for another request")
     if answer.error is not None:
         refusal = answer.error
         raise RefusedError(refusal.message, hint=refusal.hint, code=refusal.code, retry_after=refusal.retry_after)
     if not isinstance(answer.result, kind):
-        raise VerificationError("the reply has no result of its kind", message="the registrar's reply does not fit")
+        raise _untrusted("it has no result of its kind")
     return answer.result, signed.certificate
 
 
-def _demand_fitting(answer: messages.Reply, request: messages.Request, sent: bytes) -> None:
-    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
-    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
-        raise VerificationError("the reply is for another request")
+def _untrusted(reason: str) -> VerificationError:
+    return VerificationError(
+        reason,
+        message="the registrar's reply could not be verified",
+        hint="try again; if it stays so, the broker or somebody on the way alters what the registrar says",
+        code="untrusted_reply",
+    )

@@ -60,6 +60,7 @@ class Session:
         self._deliveries = Outcomes()
         self._grants = Outcomes()
         self._first_outcome: Future[Connected] = Future()
+        self._connection = 0
         self._followed: dict[str, bytes | None] = {}
         self._news = threading.Condition()
         self._client = self._prepare(context)
@@ -215,8 +216,11 @@ class Session:
             return None
 
     def acknowledge(self, message: Message) -> None:
-        """Tell the broker that this message has been taken care of (only with manual acknowledgement)."""
-        if self._options.manual_acknowledgement:
+        """Tell the broker that this message has been taken care of (only with manual acknowledgement).
+
+        What came over an earlier connection comes again over this one, and its packet id may be another message's.
+        """
+        if self._options.manual_acknowledgement and message.connection == self._connection:
             self._client.ack(message.packet_id, QOS)
 
     def _await(self, outcome: Future[None], timeout: float, what: str) -> None:
@@ -260,6 +264,7 @@ class Session:
             )
             fail(self._first_outcome, error)
             return
+        self._connection += 1
         connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
         if connected.again:
             _log.info("connected to the broker again", extra={"resumed": connected.resumed})
@@ -307,6 +312,7 @@ class Session:
             correlation=getattr(properties, "CorrelationData", None),
             user_properties=dict(getattr(properties, "UserProperty", ())),
             packet_id=received.mid,
+            connection=self._connection,
         )
         if message.topic in self._followed:
             self.acknowledge(message)

@@ -90,23 +90,25 @@ def post_all(
 ) -> Iterator[tuple[Path, Posted | SealcastError]]:
     """Post files, a few at a time, and yield what became of each, in their order.
 
-    A file that cannot be posted keeps no other back; raises SessionError when there is nobody to post to.
+    A file that cannot be posted keeps no other back. Raises SessionError when there is nobody to post to, and
+    RefusedError where a recipient is not known.
     """
-    recipients = find_recipients(wishes, registrar)
-
-    def post_one(file: Path) -> Posted | SealcastError:
-        try:
-            picture = take_in(file, wishes, settings)
-            return post(picture, wishes, recipients, identity, registrar, now=clock())
-        except SessionError:
-            raise
-        except SealcastError as error:
-            return error
-
-    # While one image is being stored the next ones are decoded and sealed.
+    # While the registrar is asked for the recipients, or stores an image, others are decoded and sealed.
     with ThreadPoolExecutor(settings.posts_at_once) as pool:
+        recipients = pool.submit(find_recipients, wishes, registrar)
+
+        def post_one(file: Path) -> Posted | SealcastError:
+            try:
+                picture = take_in(file, wishes, settings)
+                return post(picture, wishes, recipients.result(), identity, registrar, now=clock())
+            except SessionError:
+                raise
+            except SealcastError as error:
+                return error
+
         outcomes = [pool.submit(post_one, file) for file in files]
         try:
+            recipients.result()
             for file, outcome in zip(files, outcomes, strict=True):
                 yield file, outcome.result()
         finally:

@@ -168,9 +168,10 @@ class Handlers:
     def fetch(self, request: messages.FetchRequest, user: str, reader: x509.Certificate) -> Outcome:
         """Return a part of a stored image: to any member, or for named people to its owner and recipients."""
         record = self.catalogue.get(request.image_id)
-        if record is None or not self._may_fetch(record, user, reader):
-            # One answer for both: nobody learns which images for others there are.
-            raise RefusedError("there is no such image for you", code="unknown_image")
+        if record is None:
+            raise RefusedError("there is no such image", code="unknown_image")
+        if not self._may_fetch(record, user, reader):
+            raise RefusedError("the image is for other people", code="not_recipient")
         data = self.archive.read(record.image_id, request.offset, self.settings.fetch_part_size)
         topic = topics.ImageTopic(record.owner, record.channel, record.image_id)
         return Outcome(

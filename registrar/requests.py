@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import json
 import threading
 from dataclasses import dataclass
@@ -46,7 +47,9 @@ class NonceMemory:
     def add(self, nonce: str, now: dt.datetime) -> bool:
         """Note a nonce; return False where it is known."""
         with self._lock:
-            for old in [old for old, since in self._seen.items() if now - since > 2 * self._window]:
+            # The oldest come first: the first that is young enough ends the search.
+            oldest = itertools.takewhile(lambda nonce: now - self._seen[nonce] > 2 * self._window, self._seen)
+            for old in list(oldest):
                 del self._seen[old]
             return self._seen.setdefault(nonce, now) is now
 

@@ -107,9 +107,9 @@ class Service:
             else:
                 self._answer_signed(message)
         except VerificationError as error:
-            _log.warning("dropped what came on %s: %s", message.topic, error.reason)
+            _log.warning("dropped %s: %s", _describe(message.topic), error.reason)
         except Exception:  # noqa: BLE001 - the same
-            _log.exception("failed on what came on %s", message.topic)
+            _log.exception("failed on %s", _describe(message.topic))
         finally:
             self._members.acknowledge(message)
             self._places.release()
@@ -219,6 +219,12 @@ class Service:
 def _demand_signer(signed: SignedRequest, user: str) -> None:
     if signed.user != user:
         raise RefusedError(f"the request is signed by {signed.user}", code="wrong_signer")
+
+
+def _describe(topic: str) -> str:
+    """Return what the log may say of a topic: client ids are secrets."""
+    request = topics.parse_request(topic)
+    return f"{request.operation} of {request.user}" if request else topic
 
 
 def _store_request(message: Message) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -59,7 +58,7 @@ class Receiver:
         self._settings = settings
         self._clock = clock
         self._waiting = WaitingImages(settings.waiting_images, settings.waiting_bytes, session.acknowledge)
-        self._postponed: dict[str, Message] = {}
+        self._postponed: dict[ImageTopic, Message] = {}
         self.saved = 0
 
     def take(self, message: Message) -> None:
@@ -69,12 +68,12 @@ class Receiver:
         if image is not None and not self._ledger.knows(image.owner, image.image_id):
             self._waiting.add(image, message)
         elif announced is not None and message.payload:
-            earlier = self._postponed.get(message.topic)
+            earlier = self._postponed.get(announced)
             if earlier is None:
                 self._receive(announced, message)
             else:
                 self._session.acknowledge(earlier)
-                self._postponed[message.topic] = message
+                self._postponed[announced] = message
         else:
             self._session.acknowledge(message)
 
@@ -83,12 +82,9 @@ class Receiver:
 
         The first that fails again ends the round and goes to the end: while nobody answers, each try takes its time.
         """
-        for postponed in list(self._postponed):
-            message = self._postponed.pop(postponed)
-            announced = topics.parse_announcement(message.topic)
-            if announced is not None:
-                self._receive(announced, message, again=True)
-            if message.topic in self._postponed:
+        for topic in list(self._postponed):
+            self._receive(topic, self._postponed.pop(topic), again=True)
+            if topic in self._postponed:
                 return
 
     def _receive(self, topic: ImageTopic, message: Message, *, again: bool = False) -> None:
@@ -97,14 +93,15 @@ class Receiver:
             if not self._ledger.knows(topic.owner, topic.image_id):
                 self._save_or_refuse(topic, message, again=again)
         except SealcastError as error:
-            self._postpone(message, error)
+            _log.warning("will try again: %s", error.message)
+            self._postponed[topic] = message
             return
         self._inbox.settle(topic.owner, topic.image_id)
         self._waiting.drop(topic)
         self._session.acknowledge(message)
 
     def _save_or_refuse(self, topic: ImageTopic, message: Message, *, again: bool) -> None:
-        """Raise SealcastError where neither can be done yet: nobody answers, the disk is full, the trust is stale."""
+        """Save the announced image, or refuse it; raises SealcastError for what may pass, such as a full disk."""
         try:
             announcement = _read_announcement(topic, message)
             if not again:
@@ -125,11 +122,13 @@ class Receiver:
         self._registrar.refresh_trust()
         native = self._waiting.get(topic)
         if native is not None and sha256(native.payload).hexdigest() == announcement.sha256_sealed:
-            with contextlib.suppress(VerificationError):
+            try:
                 return self._open(native.payload, topic, at=self._clock())
+            except VerificationError as error:
+                _log.info("fetching %s, since what came does not hold: %s", topic.image_id, error.reason)
         content, part = self._registrar.fetch(topic.image_id, self._settings.maximum_sealed_size)
         if part.topic != topic.image:
-            raise VerificationError("the archive has the image under another topic")
+            raise _unfounded("the registrar has the image under another topic")
         return self._open(content, topic, at=part.stored_at)
 
     def _open(self, sealed: bytes, topic: ImageTopic, *, at: dt.datetime) -> OpenedImage:
@@ -207,19 +206,16 @@ class Receiver:
             message=error.message,
         )
 
-    def _postpone(self, message: Message, error: SealcastError) -> None:
-        _log.warning("will try again: %s", error.message)
-        self._postponed[message.topic] = message
-
 
 def _read_announcement(topic: ImageTopic, message: Message) -> messages.Announcement:
     try:
         announcement = messages.read(messages.Announcement, message.payload)
-        named = topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id)
-        if named != topic:
-            raise VerificationError("the announcement is for another topic")
     except VerificationError as error:
-        raise VerificationError(
-            error.reason, message="the announcement is not understood", code="invalid_announcement"
-        ) from error
+        raise _unfounded(error.reason) from error
+    if topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id) != topic:
+        raise _unfounded("it is for another topic")
     return announcement
+
+
+def _unfounded(reason: str) -> VerificationError:
+    return VerificationError(reason, message="the announcement is not the registrar's", code="invalid_announcement")

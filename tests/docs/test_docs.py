@@ -1,11 +1,11 @@
 """Runs what the documents show: every ``console`` block of README.md and then of docs/debugging.md, in this order.
 
-The word behind ``console`` names the terminal in which a block is typed. A line that begins with ``$ `` is typed, and the
-lines below it have to be all that is shown: ``…`` stands for any text, alone on a line for any lines. What goes on by
-itself (DAEMONS) is left running, and a block without a command is what such a terminal shows next.
+The word behind ``console`` names the terminal in which a block is typed. A line that begins with ``$ `` is typed, and
+the lines below it have to be all that is shown: ``…`` stands for any text, alone on a line for any lines. What goes on
+by itself (DAEMONS) is left running, and a block without a command is what such a terminal shows next.
 
-So that nothing depends on the machine, HOME and TMPDIR are temporary, and SEALCAST_PORT and SEALCAST_ENROL_PORT name free
-ports, which also take the place of 8883 and 8884 where a document writes them out. Blocks of other kinds are not run.
+So that nothing depends on the machine, HOME and TMPDIR are temporary, and SEALCAST_PORT and SEALCAST_ENROL_PORT name
+free ports, which also take the place of 8883 and 8884 where a document writes them out. Other blocks are not run.
 """
 
 from __future__ import annotations

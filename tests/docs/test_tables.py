@@ -1,0 +1,105 @@
+"""What the documents list, the source has, and the other way round: options, settings, codes, topics."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from system import ROOT
+from typer.main import get_command
+
+import publisher.__main__
+import registrar.__main__
+import subscriber.__main__
+from common.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS = (registrar.__main__, publisher.__main__, subscriber.__main__)
+PACKAGES = ("common", "registrar", "publisher", "subscriber")
+SETTINGS, PROTOCOL, DEBUGGING = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "protocol", "debugging")
+)
+
+
+def rows(document: str, heading: str) -> Iterator[list[str]]:
+    """Yield the cells of the tables under a heading, but for the heads of the columns, which quote nothing."""
+    text = document.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    for line in re.findall(r"^\| (?=`)(.*) \|$", text, re.MULTILINE):
+        yield line.split(" | ")
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def options() -> Iterator[tuple[str, Any]]:
+    """Yield the name of a command and one of its options."""
+    for program in PROGRAMS:
+        for name, command in get_command(program.app).commands.items():
+            for option in command.params:
+                if option.param_type_name == "option" and option.name != "help":
+                    yield name, option
+
+
+def source() -> Iterator[ast.AST]:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            yield from ast.walk(ast.parse(path.read_text()))
+
+
+def test_every_option_is_listed_with_its_commands() -> None:
+    found = defaultdict(set)
+    for command, option in options():
+        found[option.opts[0], option.envvar].add(command)
+    everywhere = {command for command, _ in options()}
+    listed = {
+        (*quoted(option), *quoted(variable)): everywhere if of == "all" else set(quoted(of))
+        for option, variable, of, *_ in rows(SETTINGS, "Options")
+    }
+    assert listed == found
+
+
+def test_every_default_of_an_option_is_listed() -> None:
+    listed = {quoted(row[0])[0]: quoted(row[3]) for row in rows(SETTINGS, "Options")}
+    plain = [(option.opts[0], option.default) for _, option in options() if isinstance(option.default, str | int)]
+    assert [(name, default) for name, default in plain if default and str(default) not in listed[name]] == []
+    assert len(plain) > len(listed)
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    listed = {quoted(name)[0]: quoted(default)[0] for name, default, _ in rows(SETTINGS, "Limits and times")}
+    assert listed == {name: str(field.default) for name, field in Settings.model_fields.items()}
+
+
+def test_every_variable_and_the_example_are_right() -> None:
+    names = {option.name for _, option in options()} | set(Settings.model_fields)
+    variables = {f"SEALCAST_{name.upper()}" for name in (*names, "debug")}
+    assert set(re.findall(r"SEALCAST_\w+", SETTINGS)) <= variables
+    constants = {str(node.value) for node in source() if isinstance(node, ast.Constant)}
+    assert {text for text in constants if re.fullmatch(r"SEALCAST_\w+", text)} <= variables
+    (example,) = re.findall(r"```toml\n(.*?)```", SETTINGS, re.DOTALL)
+    assert tomllib.loads(example).keys() <= names
+
+
+def codes(node: ast.AST) -> set[str]:
+    """Return what an argument or an attribute of a class with the name ``code`` can be."""
+    match node:
+        case ast.keyword(arg="code", value=value) | ast.Assign(targets=[ast.Name(id="code")], value=value):
+            return {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and each.value}
+    return set()
+
+
+def test_every_code_is_listed() -> None:
+    listed = {code for row in rows(PROTOCOL, "Codes") for code in quoted(row[0])}
+    assert listed == set().union(*map(codes, source()))
+
+
+def test_every_kind_of_topic_is_looked_at() -> None:
+    kinds = {topic.partition("/")[0] for row in rows(PROTOCOL, "Topics") for topic in quoted(row[0])}
+    assert kinds > {"trust", "members", "requests", "replies", "images", "announcements"}
+    assert [kind for kind in kinds if not re.search(rf"(`|sealcast/v1/){kind}/", DEBUGGING)] == []
