@@ -19,9 +19,11 @@ from common.session import Session
 from common.settings import Settings
 from registrar import authority
 from registrar.broker import Doors, run_broker
+from registrar.handlers import Publication
+from registrar.retained import find_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 NOW = dt.datetime.now(dt.UTC)
@@ -198,3 +200,23 @@ def test_an_older_tls_is_not_spoken(doorway: Doorway) -> None:
     with pytest.raises(SessionError) as caught, Session(door, "f" * 32, context):
         pass
     assert caught.value.code == "no_tls"
+
+
+def test_every_retained_message_comes_however_many_there_are(doorway: Doorway) -> None:
+    announced = [topics.ImageTopic("alice", "many", new_image_id(NOW)).announcement for _ in range(3000)]
+    wanted = dict.fromkeys(announced, b"NEW_IMAGE")
+    with doorway.session("registrar") as registrar:
+        retain_all(registrar, wanted)
+    with doorway.session("registrar") as registrar:
+        lost = dict(list(wanted.items())[:2]) | {topics.member("alice", "1" * 64): b"pem"}
+        differences = find_differences(registrar, lambda: wanted | lost)
+    assert differences == [Publication(topics.member("alice", "1" * 64), b"pem")]
+    with doorway.session("registrar") as registrar:
+        differences = find_differences(registrar, dict)
+        assert {publication.topic for publication in differences} >= set(wanted)
+        retain_all(registrar, {publication.topic: publication.payload for publication in differences})
+
+
+def retain_all(session: Session, messages: Mapping[str, bytes]) -> None:
+    for outcome in [session.publish(topic, payload, retain=True) for topic, payload in messages.items()]:
+        outcome.result(30)
