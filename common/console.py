@@ -7,6 +7,7 @@ developer does.
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import logging
 import os
@@ -119,6 +120,8 @@ def run(
 
     ``shared_options`` are those of other programs that may stand in the same settings.toml.
     """
+    # What has been imported stays: not looking through it again saves a short command 40 ms at its end (measured).
+    gc.freeze()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(_run(app, program, given, shared_options))

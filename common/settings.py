@@ -29,7 +29,7 @@ MEBIBYTE = 1024 * KIBIBYTE
 class Settings(BaseSettings):
     """The limits of docs/protocol.md ("Limits") and what each program waits for."""
 
-    model_config = SettingsConfigDict(env_prefix="SEALCAST_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SEALCAST_", frozen=True, extra="ignore", defer_build=True)
 
     maximum_image_size: int = 64 * MEBIBYTE
     # Header, certificate, attributes and a thousand recipients fit into the mebibyte on top of the image.

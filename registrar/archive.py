@@ -53,7 +53,7 @@ class FolderArchive:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._incoming = make_private_folder(folder / _INCOMING)
+        self._incoming = make_private_folder(make_private_folder(folder) / _INCOMING)
         # All of them now, so that no image has to wait for the name of its folder to be flushed.
         for number in range(256):
             make_private_folder(folder / f"{number:02x}")

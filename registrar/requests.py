@@ -57,6 +57,8 @@ class NonceMemory:
 def open_sealed_request(payload: bytes, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> bytes:
     """Return the JSON of a request that is sealed to the registrar; raises VerificationError."""
     envelope = read_envelope(payload)
+    if envelope.image_id is not None:
+        raise VerificationError("the envelope is that of an image")
     encrypted_key = envelope.encrypted_key_for(certificates.subject_key_identifier(certificate))
     if encrypted_key is None:
         raise VerificationError("the request is sealed to somebody else")

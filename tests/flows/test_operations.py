@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -174,13 +175,18 @@ def test_what_a_member_would_refuse_is_not_stored(world: World, alice: Owner) ->
 
 def test_an_image_is_stored_as_its_owner_signed_for_it(world: World, alice: Owner) -> None:
     topic, sealed = alice.seal([alice.identity.registrar])
-    alter = [sealed]
-    world.broker.carry = lambda _client_id, message: (
-        [message._replace(payload=b"altered")] if False else [message]  # noqa: SIM210
-    )
-    assert alter == [sealed]
-    with pytest.raises(RefusedError):
+    world.broker.carry = lambda _client_id, message: [
+        replace(message, payload=message.payload + b"!") if message.topic == topic.image else message
+    ]
+    with pytest.raises(RefusedError) as caught:
+        store(alice, topic, sealed)
+    assert refusal(caught) == "altered"
+    world.broker.carry = lambda _client_id, message: [message]
+    with pytest.raises(RefusedError) as caught:
         store(world.owner("mallory"), topic, sealed)
+    assert refusal(caught) == "wrong_signer"
+    assert list(world.catalogue.all()) == []
+    assert store(alice, topic, sealed).sealed_size == len(sealed)
 
 
 def test_names_of_images_for_named_people_are_not_announced(world: World, alice: Owner) -> None:

@@ -190,7 +190,7 @@ class Owner:
         recipients = find_recipients(wishes, self.registrar)
         return post(picture(), wishes, recipients, self.identity, self.registrar, now=self.world.clock())
 
-    def seal(self, recipients: Sequence[x509.Certificate], **changes: Any) -> tuple[ImageTopic, bytes]:  # noqa: ANN401 - any member of the header
+    def seal(self, recipients: Sequence[x509.Certificate], /, **changes: Any) -> tuple[ImageTopic, bytes]:  # noqa: ANN401 - any member of the header
         """Return a sealed image whose header says whatever a test wants, and the topic that is meant for it."""
         topic = ImageTopic(self.identity.user, "public", messages.new_image_id(self.world.clock()))
         content, facts = picture().content, picture().facts
