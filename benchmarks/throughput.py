@@ -48,6 +48,7 @@ KILOBYTE, MEGABYTE = 1_000, 1_000_000
 # size, images in a round
 SIZES = [(10 * KILOBYTE, 40), (100 * KILOBYTE, 40), (MEGABYTE, 20), (5 * MEGABYTE, 8)]
 ROUNDS = 3
+COMMANDS = 9
 PATIENCE = 120.0
 WISHES = Wishes((), topics.DEFAULT_CHANNEL, None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
 
@@ -69,6 +70,9 @@ def main() -> None:
                 sealed.append(post_to_saved(photographs, owner, doors, saved))
                 plain.append(publish_to_received(photographs, owner, reader, plain_door))
             print_row(size, count, statistics.median(sealed), statistics.median(plain))
+            if size == MEGABYTE:
+                command = wall_times(owner, photographs[0])
+        print(command)
 
 
 def print_row(size: int, count: int, sealed: float, plain: float) -> None:
@@ -77,9 +81,30 @@ def print_row(size: int, count: int, sealed: float, plain: float) -> None:
     print(f"{size // KILOBYTE:>5} kB {count:>7} {cells[0]:>22} {cells[1]:>22} {sealed / plain:>6.1f}x", flush=True)
 
 
+def wall_times(owner: Identity, photograph: Path) -> str:
+    """Return a line on one `publisher post` from start to end, beside a command that only imports the same."""
+    posting, starting = [], []
+    for _ in range(COMMANDS):
+        posting.append(wall_time([*program("publisher"), "post", str(photograph), "--home", str(owner.home)]))
+        starting.append(wall_time([*program("publisher"), "--version"]))
+    post_seconds, start_seconds = statistics.median(posting), statistics.median(starting)
+    return (
+        f"publisher post of one 1 MB image: {post_seconds:.2f} s; publisher --version: {start_seconds:.2f} s; medians"
+    )
+
+
+def wall_time(command: Sequence[str]) -> float:
+    """Return the seconds that a command takes."""
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
 def post_to_saved(files: Sequence[Path], owner: Identity, doors: Doors, saved: threading.Semaphore) -> float:
     """Return the seconds from the first post to the last `saved`."""
     door = Address("localhost", doors.port)
+    while saved.acquire(blocking=False):
+        pass
     with member_session(owner, door, owner.device.client_id("bench", fresh=True), SessionOptions()) as (_, registrar):
         begin = time.perf_counter()
         for file, outcome in post_all(files, WISHES, owner, registrar, settings=Settings(), clock=console.now):
@@ -129,6 +154,8 @@ def installation(folder: Path, doors: Doors) -> Iterator[tuple[Identity, Identit
                   key_size=3072, options=SessionOptions(), clock=console.now).identity
             for user in ("owner", "reader")
         ]  # fmt: skip
+        for identity in enrolled:
+            console.remember(identity.home, broker="localhost", port=doors.port)
         yield enrolled[0], enrolled[1]
 
 
