@@ -102,7 +102,7 @@ class Identity:
             root, issuing = certificates.read_authorities(authorities, pin=pin, now=now)
             self.trust = Trust(root, issuing, x509.load_pem_x509_crl(_read(self.home / CRL)))
             self.user = certificates.user_of(self.certificate)
-            self.former = _read_former(self.home)
+            _read_former(self.home)
         except (ValueError, VerificationError) as error:
             raise ConfigurationError(
                 f"the certificates in {self.home} are damaged or expired",
@@ -126,8 +126,12 @@ class Identity:
 
     @property
     def reader(self) -> Reader:
-        """The key and every certificate it has had, to open images with."""
-        return Reader(self.key, (self.certificate, *self.former))
+        """The key and every certificate it has had, to open images with.
+
+        As they are in the folder now: the other program there may have renewed the certificate since.
+        """
+        current = certificates.read_certificate(_read(self.home / CERTIFICATE))
+        return Reader(self.key, tuple(dict.fromkeys((current, self.certificate, *_read_former(self.home)))))
 
     def accept_crl(self, pem: bytes, *, now: dt.datetime) -> None:
         """Keep a revocation list, unless it is older than the one at hand; raises VerificationError."""
@@ -148,7 +152,7 @@ class Identity:
         check_own(certificate, self.key, self.user, self.trust, now=now)
         _add_former(self.home, self.certificate)
         write_private(self.home / CERTIFICATE, certificates.to_pem(certificate))
-        self.certificate, self.former = certificate, _read_former(self.home)
+        self.certificate = certificate
 
 
 def save_enrolment(device: Device, certificate: x509.Certificate, registrar: x509.Certificate, trust: Trust) -> None:

@@ -27,7 +27,6 @@ EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door
 DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset({"caption", "channel", "cipher", "count", "inbox", "keep_metadata", "to"})
-_RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 
 
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:
@@ -98,14 +97,8 @@ def member_session(
     with Session(door, client_id, context, options) as session:
         registrar = RegistrarClient(session, identity, console.now)
         registrar.join()
-        if _is_due_for_renewal(identity):
-            registrar.renew()
+        registrar.renew_when_due()
         yield session, registrar
-
-
-def _is_due_for_renewal(identity: Identity) -> bool:
-    begin, end = identity.certificate.not_valid_before_utc, identity.certificate.not_valid_after_utc
-    return console.now() > begin + (end - begin) * _RENEW_AFTER
 
 
 def _demand_pin(ca_fingerprint: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from common import certificates, messages, topics
 from common.errors import RefusedError, SessionError, VerificationError
+from common.identity import CERTIFICATE, KEY
 from common.signing import sign, verify_signature
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from common.topics import ImageTopic
 
 STORE_REQUEST = "store-request"
+_RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 AnyResult = TypeVar("AnyResult", bound=messages.Message)
 
 
@@ -111,6 +113,13 @@ class RegistrarClient:
             if len(sealed) == part.sealed_size:
                 return bytes(sealed), part
 
+    def renew_when_due(self) -> None:
+        """Renew the certificate once two thirds of its life are over."""
+        certificate = self._identity.certificate
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if self._clock() > begin + (end - begin) * _RENEW_AFTER:
+            self.renew()
+
     def renew(self) -> None:
         """Get a new certificate for the identity's key and take it over."""
         csr = certificates.make_csr(self._identity.key, self._identity.user)
@@ -119,6 +128,7 @@ class RegistrarClient:
         )
         certificate = certificates.read_certificate(result.certificate.encode())
         self._identity.replace_certificate(certificate, now=self._clock())
+        self._session.show_certificate(self._identity.home / CERTIFICATE, self._identity.home / KEY)
 
     def _topic(self, operation: str) -> str:
         return topics.request(operation, self._identity.user, self._session.client_id)

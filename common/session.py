@@ -30,6 +30,7 @@ from common.outcomes import Outcomes, fail, fulfil
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, SocketLike
     from paho.mqtt.reasoncodes import ReasonCode
@@ -53,6 +54,7 @@ class Session:
     ) -> None:
         self.client_id = client_id
         self._address = address
+        self._context = context
         self._options = options or SessionOptions()
         self._arrived: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
         self._subscriptions: dict[str, SubscribeOptions] = {}
@@ -63,16 +65,16 @@ class Session:
         self._connection = 0
         self._followed: dict[str, bytes | None] = {}
         self._news = threading.Condition()
-        self._client = self._prepare(context)
+        self._client = self._prepare()
 
-    def _prepare(self, context: ssl.SSLContext) -> Client:
+    def _prepare(self) -> Client:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,
             manual_ack=self._options.manual_acknowledgement,
         )
-        client.tls_set_context(context)
+        client.tls_set_context(self._context)
         client.connect_timeout = self._options.connect_timeout
         client.reconnect_delay_set(1, max(1, int(self._options.longest_reconnect_wait)))
         client.max_queued_messages_set(0)
@@ -119,6 +121,10 @@ class Session:
         # paho leaves a socket open that it was about to reconnect with.
         if (left := self._client.socket()) is not None:
             left.close()
+
+    def show_certificate(self, certificate: Path, key: Path) -> None:
+        """Show this client certificate from the next connection on."""
+        self._context.load_cert_chain(certificate, key)
 
     def subscribe(self, *filters: str, retained_once: bool = False) -> None:
         """Subscribe, now and after every reconnection; returns once the broker has confirmed.

@@ -37,7 +37,6 @@ class Settings(BaseSettings):
     maximum_pixels: int = 80_000_000
     maximum_request_size: int = 64 * KIBIBYTE
     fetch_part_size: int = MEBIBYTE
-    release_batch: int = 64
     maximum_direct_recipients: int = 64
 
     # Each holds an image a few times over in memory.

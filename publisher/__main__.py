@@ -45,7 +45,7 @@ def post_command(
     *,
     to: Annotated[list[str] | None, option("--to", help="Only for this member; may be repeated.")] = None,
     channel: Annotated[str, option("--channel", help="One to four words joined by /.")] = DEFAULT_CHANNEL,
-    caption: Annotated[str | None, option("--caption", help="A line that only readers see.")] = None,
+    caption: Annotated[str | None, option("--caption", help="A line for the readers, sealed with the image.")] = None,
     keep_metadata: Annotated[
         bool, option("--keep-metadata", help="Post the bytes exactly as they are, position and all.")
     ] = False,

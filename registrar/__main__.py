@@ -84,16 +84,24 @@ def serve(
 
 
 @app.command("fingerprint")
-def show_fingerprint(*, home: HomeOption = HOME, json: JsonOption = False) -> None:
+def show_fingerprint(*, home: HomeOption = HOME, json: JsonOption = False, verbose: VerboseOption = False) -> None:
     """Print the root's fingerprint, which members pin."""
+    console.start_logging(verbose=verbose)
     root = authority.Authority.load(home, load_settings(home)).root
     fingerprint = certificates.fingerprint(root)
     Printer(as_json=json).event(fingerprint, fingerprint=fingerprint)
 
 
 @app.command()
-def members(*, database: DatabaseOption = None, home: HomeOption = HOME, json: JsonOption = False) -> None:
+def members(
+    *,
+    database: DatabaseOption = None,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
     """List the members and their devices."""
+    console.start_logging(verbose=verbose)
     authority.Authority.load(home, load_settings(home))
     printer = Printer(as_json=json)
     for member in Accounts(open_database(_database(home, database))).members(console.now()):

@@ -58,8 +58,8 @@ class Accounts:
             account = session.get(AccountRow, user)
             return account.password_hash if account else None
 
-    def add_certificate(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> None:
-        """Record a certificate; to be done before it is handed out.
+    def add_certificate(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> list[str]:
+        """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.
 
         Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's.
         """
@@ -74,6 +74,11 @@ class Accounts:
                     hint="give each user a folder of their own with --home",
                     code="key_in_use",
                 )
+            replaced = session.scalars(
+                select(CertificateRow.fingerprint).where(
+                    CertificateRow.key_identifier == key_identifier, CertificateRow.expires_at > now
+                )
+            ).all()
             session.add(
                 CertificateRow(
                     fingerprint=certificates.fingerprint(certificate),
@@ -83,6 +88,7 @@ class Accounts:
                     expires_at=certificate.not_valid_after_utc,
                 )
             )
+        return list(replaced)
 
     def certificates_of(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
         """Return the newest valid certificate of each of the user's keys; none for an unknown user."""

@@ -58,7 +58,7 @@ def run_broker(home: Path, doors: Doors) -> Iterator[Broker]:
     log = folder / "broker.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - the program that was found above, with our own configuration
-            [program, "-c", f"config/{CONFIGURATION}"],
+            [*_until_parent_ends(), program, "-c", f"config/{CONFIGURATION}"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -119,6 +119,12 @@ def _open_at(text: str, listener: str, replacement: str) -> str:
     if count != 1:
         raise ConfigurationError(f"{CONFIGURATION} has no line {listener!r}", hint="restore the project's own file")
     return changed
+
+
+def _until_parent_ends() -> list[str]:
+    """Return what makes the broker end with a registrar that is killed, so that the next one finds its ports free."""
+    setpriv = shutil.which("setpriv")  # util-linux; elsewhere the broker stays, and a new registrar says so
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _refuse_taken(doors: Doors) -> None:

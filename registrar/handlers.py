@@ -74,11 +74,8 @@ class Handlers:
         password = request.password.get_secret_value()
         passwords.check_policy(password, user=user, settings=self.settings)
         message = self._register_or_log_in(user, password, now)
-        certificate = self.authority.sign_member(public_key, user, now)
-        return Outcome(
-            messages.EnrolResult(message=message, certificate=certificates.to_pem(certificate).decode()),
-            (self._admit(user, certificate, now),),
-        )
+        pem, publications = self._certify(public_key, user, now)
+        return Outcome(messages.EnrolResult(message=message, certificate=pem), publications)
 
     def renew(self, request: messages.RenewRequest, user: str, *, now: dt.datetime) -> Outcome:
         """Certify a key of a member who still has a valid certificate."""
@@ -86,11 +83,8 @@ class Handlers:
             public_key = certificates.check_csr(request.csr)
         except VerificationError as error:
             raise RefusedError(error.message, hint=error.hint, code=error.code) from error
-        certificate = self.authority.sign_member(public_key, user, now)
-        return Outcome(
-            messages.RenewResult(certificate=certificates.to_pem(certificate).decode()),
-            (self._admit(user, certificate, now),),
-        )
+        pem, publications = self._certify(public_key, user, now)
+        return Outcome(messages.RenewResult(certificate=pem), publications)
 
     def members(self, request: messages.MembersRequest, *, now: dt.datetime) -> Outcome:
         """Return the certificates of the named users, or of every member up to the limit."""
@@ -126,21 +120,21 @@ class Handlers:
         if sha256(sealed).hexdigest() != request.sha256_sealed:
             raise RefusedError("the image is not the one that its owner signed", code="altered")
         try:
-            audience, wrapped_key = self._check_sealed(topic, sealed, signer, now)
+            wrapped_key, header = self._check_sealed(topic, sealed, signer, now)
         except VerificationError as error:
             raise RefusedError("the sealed image is not acceptable", code="invalid_image") from error
         record = Record(
             image_id=topic.image_id,
             owner=topic.owner,
             channel=topic.channel,
-            name=request.name if audience == "members" else None,
-            audience=audience,
+            name=request.name if header else None,
+            audience=header.audience if header else "named",
             size=request.size,
             sealed_size=len(sealed),
             sha256_sealed=request.sha256_sealed,
             wrapped_key=wrapped_key,
             stored_at=now,
-            expires_at=None,
+            expires_at=header.expires_at if header else None,
         )
         self.catalogue.check_free(record)
         self.archive.put(topic.image_id, sealed)
@@ -198,15 +192,20 @@ class Handlers:
             raise RefusedError("Login Failed", hint="check the user name and the password", code="login_failed")
         return "Connection Successful"
 
-    def _admit(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> Publication:
-        self.accounts.add_certificate(user, certificate, now)
-        topic = topics.member(user, certificates.fingerprint(certificate))
-        return Publication(topic, certificates.to_pem(certificate))
+    def _certify(
+        self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime
+    ) -> tuple[str, tuple[Publication, ...]]:
+        """Sign a certificate, PEM, and return it with what everyone learns: it is there, those it replaces are not."""
+        certificate = self.authority.sign_member(public_key, user, now)
+        replaced = self.accounts.add_certificate(user, certificate, now)
+        pem = certificates.to_pem(certificate)
+        withdrawn = [Publication(topics.member(user, earlier), b"") for earlier in replaced]
+        return pem.decode(), (Publication(topics.member(user, certificates.fingerprint(certificate)), pem), *withdrawn)
 
     def _check_sealed(
         self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate, now: dt.datetime
-    ) -> tuple[messages.Audience, bytes | None]:
-        """Check what the registrar can see of a sealed image; return its audience and the registrar's wrapped key."""
+    ) -> tuple[bytes | None, messages.ImageHeader | None]:
+        """Check what the registrar can see of a sealed image; for members: return its wrapped key and the header."""
         envelope = read_envelope(sealed)
         if envelope.image_id != topic.image_id:
             raise VerificationError("the envelope is of another image")
@@ -214,7 +213,7 @@ class Handlers:
             raise VerificationError("the envelope is of another sender")
         wrapped_key = envelope.encrypted_key_for(certificates.subject_key_identifier(self.certificate))
         if wrapped_key is None:
-            return "named", None
+            return None, None
         opened = open_signed(
             sealed,
             topic=topic.image,
@@ -224,7 +223,7 @@ class Handlers:
             now=now,
             maximum_size=self.settings.maximum_sealed_size,
         )
-        return opened.header.audience, wrapped_key
+        return wrapped_key, opened.header
 
     def _may_fetch(self, record: Record, user: str, reader: x509.Certificate) -> bool:
         if record.audience == "members" or record.owner == user:

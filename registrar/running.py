@@ -58,9 +58,7 @@ class Running:
         migrate(engine)
         store = open_archive(archive)
         store.sweep(console.now())
-        handlers = Handlers(
-            authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings
-        )
+        handlers = Handlers(authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings)
         return cls(home, settings, handlers)
 
     @contextlib.contextmanager

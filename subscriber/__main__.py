@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import time
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from common import console, topics
 from common.arrivals import Message
 from common.connection import Address, session_options
 from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, SealcastError
 from common.files import reason
 from common.identity import Identity
 from common.member_commands import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from common.connection import SessionOptions
+    from common.registrar_client import RegistrarClient
     from common.session import Session
 
 PROGRAM = "subscriber"
@@ -41,6 +43,7 @@ HOME = console.default_home(PROGRAM)
 _RECEIVE_MAXIMUM = 64
 _POSTPONED_SECONDS = 15.0
 _PACKET_MARGIN = 1024 * 1024
+_log = logging.getLogger(__name__)
 
 app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
 add_member_commands(app, HOME)
@@ -86,7 +89,7 @@ def run(
         )
         subscribe(session, ledger, filters)
         printer.event(f"ready: waiting for images as {identity.user}, saving to {box.folder}", event="ready")
-        receive_until(session, receiver, stop, count)
+        receive_until(session, receiver, registrar, stop, count)
 
 
 def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) -> None:
@@ -98,8 +101,10 @@ def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) 
     session.subscribe(*filters, retained_once=True)
 
 
-def receive_until(session: Session, receiver: Receiver, stop: Stop, count: int | None) -> None:
-    """Receive until asked to stop, or until ``count`` images are saved."""
+def receive_until(
+    session: Session, receiver: Receiver, registrar: RegistrarClient, stop: Stop, count: int | None
+) -> None:
+    """Receive until asked to stop, or until ``count`` images are saved; keep the certificate in date meanwhile."""
     next_try = time.monotonic() + _POSTPONED_SECONDS
     while not stop and (count is None or receiver.saved < count):
         arrived = session.receive(timeout=0.5)
@@ -107,6 +112,10 @@ def receive_until(session: Session, receiver: Receiver, stop: Stop, count: int |
             receiver.take(arrived)
         if time.monotonic() >= next_try:
             receiver.try_postponed()
+            try:
+                registrar.renew_when_due()
+            except SealcastError as error:
+                _log.warning("cannot renew the certificate yet: %s", error.message)
             next_try = time.monotonic() + _POSTPONED_SECONDS
 
 

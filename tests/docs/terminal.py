@@ -28,7 +28,8 @@ class Terminal:
         attributes[3] &= ~termios.ECHO
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
         self._shell = subprocess.Popen(
-            ["/usr/bin/setsid", "--ctty", "/bin/bash", "--norc", "--noprofile", "--noediting", "-i"],
+            # Without job control (+m) a program that is stopped and continued from outside stays in the foreground.
+            ["/usr/bin/setsid", "--ctty", "/bin/bash", "--norc", "--noprofile", "--noediting", "-i", "+m"],
             stdin=slave,
             stdout=slave,
             stderr=slave,

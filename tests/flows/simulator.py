@@ -24,6 +24,7 @@ from common.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
 
 @dataclass
@@ -118,6 +119,7 @@ class SimulatedSession(Session):
         self._latest: dict[str, bytes | None] = {}
         self._asked: dict[bytes, Future[Message]] = {}
         self._number = 0
+        self.shown: tuple[bytes, bytes] | None = None
 
     def __enter__(self) -> Self:
         self._connect(clean=self._options.expiry == 0)
@@ -141,6 +143,9 @@ class SimulatedSession(Session):
                 self.arrive(replace(message, packet_id=packet_id))
             for topic_filter, retained_once in self._wanted.items():
                 self._broker.subscribe(self.client_id, topic_filter, retained_once=retained_once)
+
+    def show_certificate(self, certificate: Path, key: Path) -> None:
+        self.shown = certificate.read_bytes(), key.read_bytes()
 
     def subscribe(self, *filters: str, retained_once: bool = False) -> None:
         for topic_filter in filters:
