@@ -33,9 +33,9 @@ from common.enveloping import Cipher
 from common.errors import SealcastError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
 from common.member_commands import member_session
-from common.messages import new_image_id
 from common.session import Session
 from common.settings import Settings, load_settings
+from common.topics import new_image_id
 from publisher.post import Wishes, post_all
 from registrar.authority import BROKER_AUTHORITIES, Authority
 from registrar.broker import Doors, run_broker

@@ -150,7 +150,8 @@ class Identity:
     def replace_certificate(self, certificate: x509.Certificate, *, now: dt.datetime) -> None:
         """Take over a renewed certificate of the same key; the old one stays known as a former one."""
         check_own(certificate, self.key, self.user, self.trust, now=now)
-        _add_former(self.home, self.certificate)
+        # The one in the folder, which the other program there may have renewed since.
+        _add_former(self.home, certificate_in(self.home) or self.certificate)
         write_private(self.home / CERTIFICATE, certificates.to_pem(certificate))
         self.certificate = certificate
 

@@ -10,7 +10,7 @@ import functools
 import re
 import secrets
 import uuid
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,9 +26,6 @@ from pydantic import (
 )
 
 from common.errors import VerificationError
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -299,10 +296,3 @@ def _first_reason(error: ValidationError) -> str:
     # Never the input itself: an enrolment holds a password.
     first = error.errors(include_input=False, include_url=False)[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-
-
-def new_image_id(now: dt.datetime) -> uuid.UUID:
-    """Return a fresh UUIDv7: 48 bits of milliseconds, then 74 random bits (RFC 9562, section 5.7)."""
-    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
-    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)

@@ -8,10 +8,15 @@ that a person can mend; each parser returns None for a topic that is not of its 
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 PREFIX = "sealcast/v1"
 DEFAULT_CHANNEL = "public"
@@ -196,6 +201,13 @@ def parse_image_id(text: str) -> uuid.UUID | None:
     except ValueError:
         return None
     return image_id if str(image_id) == text else None
+
+
+def new_image_id(now: dt.datetime) -> uuid.UUID:
+    """Return a fresh UUIDv7: 48 bits of milliseconds, then 74 random bits (RFC 9562, section 5.7)."""
+    milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
+    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)
 
 
 def parse_request(topic: str) -> RequestTopic | None:

@@ -141,7 +141,7 @@ def post(
     now: dt.datetime,
 ) -> Posted:
     """Seal, sign and publish one picture; return when the registrar has stored it."""
-    topic = topics.ImageTopic(identity.user, wishes.channel, messages.new_image_id(now))
+    topic = topics.ImageTopic(identity.user, wishes.channel, topics.new_image_id(now))
     header = messages.ImageHeader(
         image_id=topic.image_id,
         owner=topic.owner,

@@ -18,11 +18,11 @@ from common.arrivals import Message
 from common.connection import Address, SessionOptions, verified_context
 from common.enveloping import Cipher, encrypt
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity, anonymous_client_id
-from common.messages import new_image_id
 from common.registrar_client import STORE_REQUEST
 from common.sealing import seal
 from common.session import Session
 from common.signing import sign, verify_signature
+from common.topics import new_image_id
 from registrar.authority import REGISTRAR, REGISTRAR_KEY
 from registrar.authority import ROOT as ROOT_CERTIFICATE
 

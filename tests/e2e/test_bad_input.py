@@ -1,55 +1,31 @@
-"""Whatever a person gets wrong is refused with an error and a hint, and leaves nothing half done."""
+"""Whatever a person gets wrong when registering is refused with an error and a hint, and leaves nothing half done."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import authorities
-import pictures
 import pytest
-from system import PASSWORD, ROOT, Daemon, System, free_ports, run, wait_until
+from refusals import SHORT, assert_refused, register
+from system import ROOT, free_ports, run
 
 from registrar.broker import Doors, run_broker
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
+    from system import System
+
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
-# For what does not answer: long enough for an answer, short enough to wait for it.
-SHORT = {"SEALCAST_CONNECT_TIMEOUT": "1", "SEALCAST_REPLY_TIMEOUT": "1"}
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], error: str, hint: str, *, exit_code: int = 1) -> None:
-    """Check that a command has said what is wrong and what to do, and nothing else."""
-    said = done.stderr.splitlines()
-    assert [line.split(": ")[0] for line in said] == ["error", "hint"], done.stderr
-    assert error in said[0]
-    assert hint in said[1]
-    assert done.returncode == exit_code
-
-
-# Registering
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
-
-
-def register(
-    system: System, home: Path, *arguments: str | Path, user: str = "newcomer", password: str = PASSWORD, **more: str
-) -> subprocess.CompletedProcess[str]:
-    """Register with the right doors; ``arguments`` come after them."""
-    options = ("--password-stdin", "--key-size", "2048", "--home", home)
-    return run("publisher", "register", user, *system.doors, *options, *arguments, stdin=password + "\n", environment=more)
 
 
 def assert_nothing_is_left(home: Path) -> None:
@@ -229,101 +205,3 @@ def test_a_broker_without_its_registrar_is_told_from_one_that_is_silent(own_syst
     assert own_system.post(owner, CHELSEA)
     assert register(own_system, tmp_path / "home", *pin).returncode == 0
     own_system.stop()
-
-
-# Posting
-
-
-@pytest.fixture(scope="module")
-def owner(system: System) -> Path:
-    return system.register("owner-of-bad-ones")
-
-
-BAD_FILES = {
-    "no image": (b"This is no image.", "not_an_image"),
-    "a web page": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
-    "empty": (b"", "empty"),
-    "truncated": (CHELSEA.read_bytes()[:20_000], "truncated"),
-    "a beginning and noise": (CHELSEA.read_bytes()[:600] + bytes(range(256)) * 40, "truncated"),
-    "a bomb": (pictures.png_bomb(), "too_many_pixels"),
-    "scans without end": (pictures.jpeg_with_scans(500), "too_many_pixels"),
-}
-
-
-def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(
-    system: System, owner: Path, tmp_path: Path
-) -> None:
-    codes = {}
-    for name, (content, code) in BAD_FILES.items():
-        file = tmp_path / name
-        file.write_bytes(content)
-        codes[str(file)] = code
-    folder, missing, long = tmp_path / "folder", tmp_path / "missing.jpg", tmp_path / ("l" * 300)
-    folder.mkdir()
-    dangling, memory, pipe = tmp_path / "dangling.jpg", "/proc/self/mem", tmp_path / "pipe"
-    dangling.symlink_to(missing)
-    os.mkfifo(pipe)
-    codes |= {str(path): "unreadable" for path in (folder, missing, long, dangling, memory, pipe)}
-    done = run("publisher", "post", *codes, CHELSEA, "--home", owner, "--json")
-    assert done.returncode == 1
-    *failed, stored = map(json.loads, done.stdout.splitlines())
-    assert {one["file"]: one["code"] for one in failed} == codes
-    assert {one["event"] for one in failed} == {"failed"}
-    assert (stored["event"], stored["name"]) == ("stored", CHELSEA.name)
-    said = done.stderr.splitlines()
-    assert [line.split(": ")[0] for line in said] == ["error", "hint"] * len(codes), done.stderr
-    assert all(line.split(": ", 1)[1].strip() for line in said)
-
-
-def test_an_image_over_the_limit_is_not_posted(system: System, owner: Path) -> None:
-    size = CHELSEA.stat().st_size
-    over = run(
-        "publisher", "post", CHELSEA, "--home", owner, environment={"SEALCAST_MAXIMUM_IMAGE_SIZE": str(size - 1)}
-    )
-    assert_refused(over, "is larger than", "smaller version")
-    just = run("publisher", "post", CHELSEA, "--home", owner, environment={"SEALCAST_MAXIMUM_IMAGE_SIZE": str(size)})
-    assert just.returncode == 0, just.stderr
-    assert "stored" in just.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "hint"),
-    [
-        (["--to", "nobody-yet"], "there is no member 'nobody-yet'", "check the spelling"),
-        (["--to", "Bob"], "cannot be a user name", "small letters"),
-        (["--to", "registrar"], "reserved", "choose another"),
-        ([word for number in range(65) for word in ("--to", f"u{number}")], "64 people at most", "once more"),
-        (["--channel", "a//b"], "cannot be a channel", "site-7/gate"),
-        (["--channel", "a/+"], "cannot be a channel", "site-7/gate"),
-        (["--channel", "a/b/c/d/e"], "cannot be a channel", "one to four words"),
-        (["--channel", ""], "cannot be a channel", "one to four words"),
-        (["--caption", "long" * 251], "longer than 1,000 characters", "shorten"),
-        (["--caption", "caf\udcff"], "the caption is not UTF-8", "UTF-8"),
-    ],
-)
-def test_a_wish_that_cannot_be_fulfilled_is_refused(
-    system: System, owner: Path, arguments: list[str], error: str, hint: str
-) -> None:
-    done = run("publisher", "post", CHELSEA, "--home", owner, *arguments)
-    assert_refused(done, error, hint)
-    assert done.stdout == ""
-
-
-def test_a_file_name_need_not_be_text(system: System, owner: Path, tmp_path: Path) -> None:
-    file = tmp_path / "caf\udcff.jpg"
-    file.write_bytes(CHELSEA.read_bytes())
-    done = run("publisher", "post", file, "--home", owner, environment={"PYTHONIOENCODING": "utf-8:strict"})
-    assert done.returncode == 0, done.stderr
-    assert "caf\\udcff.jpg" in done.stdout
-
-
-def test_output_that_cannot_be_written_is_explained(owner: Path) -> None:
-    with open("/dev/full", "w") as full:
-        done = run_with_stdout(full.fileno(), "publisher", "whoami", "--home", str(owner))
-    assert_refused(done, "cannot use stdout: no space left on device", "make room")
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = run_with_stdout(writing, "publisher", "whoami", "--home", str(owner))
-    os.close(writing)
-    # Whoever reads our output and goes away is no fault.
-    assert (done.returncode, done.stderr) == (1, "")

@@ -205,7 +205,7 @@ def test_keys_are_released_for_images_for_members_only(world: World, alice: Owne
     named, named_sealed = alice.seal([bob.identity.certificate], audience="named")
     store(alice, public, public_sealed)
     store(alice, named, named_sealed)
-    nowhere = messages.new_image_id(NOW)
+    nowhere = topics.new_image_id(NOW)
     released = carol.registrar.release([public.image_id, named.image_id, nowhere])
     assert {one.image_id: one.code for one in released.refused} == {
         named.image_id: "not_recipient",
@@ -226,7 +226,7 @@ def test_images_for_named_people_are_fetched_by_these_and_the_owner(world: World
     for entitled in (alice, bob):
         content, part = entitled.registrar.fetch(topic.image_id, len(sealed))
         assert (content, part.topic, part.stored_at) == (sealed, topic.image, NOW)
-    for image_id, code in ((topic.image_id, "not_recipient"), (messages.new_image_id(NOW), "unknown_image")):
+    for image_id, code in ((topic.image_id, "not_recipient"), (topics.new_image_id(NOW), "unknown_image")):
         with pytest.raises(RefusedError) as caught:
             carol.registrar.fetch(image_id, len(sealed))
         assert refusal(caught) == code

@@ -361,7 +361,7 @@ def test_no_key_is_released_to_who_is_not_meant(world: World, alice: Owner, bob:
 UNFOUNDED: dict[str, Callable[[Message], Message]] = {
     "other owner": lambda message: reword(message, owner="carol"),
     "other channel": lambda message: reword(message, channel="private"),
-    "other id": lambda message: reword(message, image_id=str(messages.new_image_id(NOW))),
+    "other id": lambda message: reword(message, image_id=str(topics.new_image_id(NOW))),
     "one member more": lambda message: reword(message, note="hello"),
     "no JSON": lambda message: replace(message, payload=b"NEW_IMAGE"),
     "no text": lambda message: replace(message, payload=b"\xff" * 9),
@@ -411,7 +411,7 @@ def test_an_announcement_before_the_registrars_keeps_nothing_out(world: World, a
 
 
 def test_a_removed_announcement_is_nothing_to_do(world: World, bob: Reader) -> None:
-    topic = topics.ImageTopic("alice", "public", messages.new_image_id(NOW))
+    topic = topics.ImageTopic("alice", "public", topics.new_image_id(NOW))
     world.broker.publish(Message(topic.announcement, b"", retained=False))
     bob.work()
     assert (bob.printer.events, bob.session.unacknowledged) == ([], [])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
-from authorities import NOW
 from flows.simulator import Broker
 
 from common import topics
 from common.arrivals import Message
-from common.messages import new_image_id
+from common.errors import SessionError
+from registrar import retained
 from registrar.handlers import Publication
 from registrar.retained import find_differences
 
-ONE, OTHER = (topics.ImageTopic("alice", "site-7/gate", new_image_id(NOW)).announcement for _ in range(2))
+ONE, OTHER = (topics.ImageTopic("alice", "site-7/gate", uuid.UUID(int=n)).announcement for n in (1, 2))
 WANTED = {topics.TRUST_CRL: b"crl", topics.member("alice", "0" * 64): b"certificate", ONE: b"notice"}
 
 
@@ -66,3 +68,13 @@ def test_what_passes_by_is_not_taken_for_retained(broker: Broker) -> None:
         session.subscribe(topics.ALL_ANNOUNCEMENTS)
         broker.publish(Message(OTHER, b"only passing"))
         assert find_differences(session, lambda: WANTED) == []
+
+
+def test_a_broker_that_falls_silent_is_not_taken_for_an_empty_one(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retained, "_LONGEST_SILENCE", 0)
+    broker.carry = lambda _client_id, message: [message] if topics.parse_announcement(message.topic) else []
+    with pytest.raises(SessionError) as caught:
+        differences(broker, WANTED)
+    assert caught.value.code == "broker_silent"

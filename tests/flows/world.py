@@ -192,7 +192,7 @@ class Owner:
 
     def seal(self, recipients: Sequence[x509.Certificate], /, **changes: Any) -> tuple[ImageTopic, bytes]:  # noqa: ANN401 - any member of the header
         """Return a sealed image whose header says whatever a test wants, and the topic that is meant for it."""
-        topic = ImageTopic(self.identity.user, "public", messages.new_image_id(self.world.clock()))
+        topic = ImageTopic(self.identity.user, "public", topics.new_image_id(self.world.clock()))
         content, facts = picture().content, picture().facts
         members: dict[str, Any] = {
             "image_id": topic.image_id,

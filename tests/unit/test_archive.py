@@ -12,7 +12,7 @@ import pytest
 from authorities import DAY, NOW
 
 from common.errors import ConfigurationError, RefusedError
-from common.messages import new_image_id
+from common.topics import new_image_id
 from registrar import archive as module
 from registrar.archive import FolderArchive, open_archive
 

@@ -10,7 +10,7 @@ import pytest
 from authorities import DAY, NOW
 
 from common.errors import RefusedError
-from common.messages import new_image_id
+from common.topics import new_image_id
 from registrar import catalogue as module
 from registrar.catalogue import Catalogue, Record
 

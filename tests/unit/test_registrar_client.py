@@ -36,7 +36,7 @@ DEFAULT = authorities.default()
 REQUEST = messages.MembersRequest(topic="any", sent_at=NOW, users=("bob",))
 SENT = b"the request as it was sent"
 RESULT = messages.MembersResult(certificates=(), complete=True)
-IMAGE_ID = messages.new_image_id(NOW)
+IMAGE_ID = topics.new_image_id(NOW)
 
 
 def reply_by(signer: Holder, result: messages.Result = RESULT) -> bytes:

@@ -25,9 +25,9 @@ from common import certificates, keys, topics
 from common.arrivals import Connected, Message
 from common.connection import Address, SessionOptions, verified_context
 from common.errors import RefusedError, SessionError
-from common.messages import new_image_id
 from common.session import Session
 from common.settings import Settings
+from common.topics import new_image_id
 from registrar import authority
 from registrar.broker import Doors, run_broker
 
