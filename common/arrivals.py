@@ -1,12 +1,18 @@
-"""What arrives on a session: messages, and word that the connection stands."""
+"""What arrives on a session: messages, and word that the connection stands; and where it goes."""
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from common.outcomes import fulfil
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,57 @@ class Connected:
 
     again: bool
     resumed: bool
+
+
+class Arrivals:
+    """Gives a reply to who waits for it, keeps the newest message of a followed topic, and queues the rest.
+
+    ``replies`` is where the topics of replies begin. Filled by one thread, emptied by others.
+    """
+
+    def __init__(self, replies: str) -> None:
+        self._replies_begin = replies
+        self._queue: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
+        self._replies: dict[bytes, Future[Message]] = {}
+        self._followed: dict[str, bytes | None] = {}
+        self._news = threading.Condition()
+
+    def put(self, arrived: Message | Connected) -> bool:
+        """Take what has arrived; return whether it is dealt with, so that nobody else will acknowledge it."""
+        if isinstance(arrived, Message) and arrived.topic in self._followed:
+            with self._news:
+                self._followed[arrived.topic] = arrived.payload
+                self._news.notify_all()
+            return True
+        if isinstance(arrived, Message) and arrived.topic.startswith(self._replies_begin):
+            waiting = self._replies.get(arrived.correlation or b"")
+            if waiting is not None:
+                fulfil(waiting, arrived)
+            return True
+        self._queue.put(arrived)
+        return False
+
+    def next(self, timeout: float | None) -> Message | Connected | None:
+        """Return what is queued next, or None when nothing comes for ``timeout`` seconds."""
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=timeout)
+        return None
+
+    def follow(self, topics: Iterable[str]) -> None:
+        """Keep of these topics the newest message only."""
+        self._followed |= dict.fromkeys(topics)
+
+    def latest(self, topic: str, timeout: float) -> bytes | None:
+        """Return the newest payload of a followed topic, or None when none comes for ``timeout`` seconds."""
+        with self._news:
+            self._news.wait_for(lambda: self._followed[topic] is not None, timeout)
+            return self._followed[topic]
+
+    @contextlib.contextmanager
+    def reply(self, correlation: bytes) -> Iterator[Future[Message]]:
+        """Yield the future of the reply with this correlation data; later ones are dropped."""
+        expected = self._replies[correlation] = Future()
+        try:
+            yield expected
+        finally:
+            del self._replies[correlation]

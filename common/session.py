@@ -8,10 +8,8 @@ hint (docs/protocol.md, "Connections").
 from __future__ import annotations
 
 import logging
-import queue
 import secrets
 import socket
-import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import topics
-from common.arrivals import Connected, Message
+from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
 from common.errors import RefusedError, SessionError
 from common.outcomes import Outcomes, fail, fulfil
@@ -56,15 +54,12 @@ class Session:
         self._address = address
         self._context = context
         self._options = options or SessionOptions()
-        self._arrived: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
+        self._arrivals = Arrivals(topics.all_replies(client_id).removesuffix("#"))
         self._subscriptions: dict[str, SubscribeOptions] = {}
-        self._replies: dict[bytes, Future[Message]] = {}
         self._deliveries = Outcomes()
         self._grants = Outcomes()
         self._first_outcome: Future[Connected] = Future()
         self._connection = 0
-        self._followed: dict[str, bytes | None] = {}
-        self._news = threading.Condition()
         self._client = self._prepare()
 
     def _prepare(self) -> Client:
@@ -147,14 +142,12 @@ class Session:
 
     def follow(self, *topics_: str) -> None:
         """Subscribe to topics of which only the newest message counts: see ``latest``."""
-        self._followed |= dict.fromkeys(topics_)
+        self._arrivals.follow(topics_)
         self.subscribe(*topics_)
 
     def latest(self, topic: str) -> bytes:
         """Return the newest payload on a followed topic; raises SessionError if none comes in time."""
-        with self._news:
-            self._news.wait_for(lambda: self._followed[topic] is not None, self._options.connect_timeout)
-            payload = self._followed[topic]
+        payload = self._arrivals.latest(topic, self._options.connect_timeout)
         if payload is None:
             raise self._no_registrar()
         return payload
@@ -197,8 +190,7 @@ class Session:
         Raises SessionError when the broker or the registrar stays silent, RefusedError when the broker says no.
         """
         correlation = secrets.token_bytes(16)
-        reply = self._replies[correlation] = Future()
-        try:
+        with self._arrivals.reply(correlation) as reply:
             delivered = self.publish(
                 topic,
                 payload,
@@ -208,18 +200,14 @@ class Session:
                 user_properties=user_properties,
             )
             self._await(delivered, self._options.reply_timeout, "what was sent")
-            return reply.result(self._options.reply_timeout)
-        except TimeoutError:
-            raise self._no_registrar() from None
-        finally:
-            del self._replies[correlation]
+            try:
+                return reply.result(self._options.reply_timeout)
+            except TimeoutError:
+                raise self._no_registrar() from None
 
     def receive(self, timeout: float | None = None) -> Message | Connected | None:
         """Return what arrived next, or None when nothing did for ``timeout`` seconds."""
-        try:
-            return self._arrived.get(timeout=timeout)
-        except queue.Empty:
-            return None
+        return self._arrivals.next(timeout)
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that this message has been taken care of (only with manual acknowledgement).
@@ -273,11 +261,11 @@ class Session:
         self._connection += 1
         connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
         if connected.again:
-            _log.info("connected to the broker again", extra={"resumed": connected.resumed})
+            _log.info("connected to the broker again, session %s", "resumed" if connected.resumed else "new")
             if self._subscriptions:
                 self._ask_for(self._subscriptions)
         fulfil(self._first_outcome, connected)
-        self._arrived.put(connected)
+        self._arrivals.put(connected)
 
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: object
@@ -289,7 +277,7 @@ class Session:
             code="connection_closed",
         )
         if not fail(self._first_outcome, error) and reason.is_failure:
-            _log.warning("lost the connection to the broker, trying again", extra={"reason": str(reason)})
+            _log.warning("lost the connection to the broker, trying again: %s", str(reason).lower())
 
     def _on_subscribe(
         self,
@@ -320,19 +308,8 @@ class Session:
             packet_id=received.mid,
             connection=self._connection,
         )
-        if message.topic in self._followed:
+        if self._arrivals.put(message):
             self.acknowledge(message)
-            with self._news:
-                self._followed[message.topic] = message.payload
-                self._news.notify_all()
-            return
-        if message.topic.startswith(topics.all_replies(self.client_id).removesuffix("#")):
-            self.acknowledge(message)
-            waiting = self._replies.get(message.correlation or b"")
-            if waiting is not None:
-                fulfil(waiting, message)
-            return
-        self._arrived.put(message)
 
 
 def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:

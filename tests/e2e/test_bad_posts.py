@@ -36,9 +36,7 @@ BAD_FILES = {
 }
 
 
-def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(
-    system: System, owner: Path, tmp_path: Path
-) -> None:
+def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(owner: Path, tmp_path: Path) -> None:
     codes = {}
     for name, (content, code) in BAD_FILES.items():
         file = tmp_path / name
@@ -61,7 +59,7 @@ def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(
     assert all(line.split(": ", 1)[1].strip() for line in said)
 
 
-def test_an_image_over_the_limit_is_not_posted(system: System, owner: Path) -> None:
+def test_an_image_over_the_limit_is_not_posted(owner: Path) -> None:
     size = CHELSEA.stat().st_size
     over = run(
         "publisher", "post", CHELSEA, "--home", owner, environment={"SEALCAST_MAXIMUM_IMAGE_SIZE": str(size - 1)}
@@ -87,15 +85,13 @@ def test_an_image_over_the_limit_is_not_posted(system: System, owner: Path) -> N
         (["--caption", "caf\udcff"], "the caption is not UTF-8", "UTF-8"),
     ],
 )
-def test_a_wish_that_cannot_be_fulfilled_is_refused(
-    system: System, owner: Path, arguments: list[str], error: str, hint: str
-) -> None:
+def test_a_wish_that_cannot_be_fulfilled_is_refused(owner: Path, arguments: list[str], error: str, hint: str) -> None:
     done = run("publisher", "post", CHELSEA, "--home", owner, *arguments)
     assert_refused(done, error, hint)
     assert done.stdout == ""
 
 
-def test_a_file_name_need_not_be_text(system: System, owner: Path, tmp_path: Path) -> None:
+def test_a_file_name_need_not_be_text(owner: Path, tmp_path: Path) -> None:
     file = tmp_path / "caf\udcff.jpg"
     file.write_bytes(CHELSEA.read_bytes())
     done = run("publisher", "post", file, "--home", owner, environment={"PYTHONIOENCODING": "utf-8:strict"})

@@ -71,6 +71,11 @@ class Broker:
                 if any(topic_matches_sub(one, message.topic) for one in client.filters)
             )
 
+    def tell(self, client_id: str, message: Message) -> None:
+        """Bring a message to one client alone, wherever it is from."""
+        with self.lock:
+            self._clients[client_id].deliver(message)
+
     def subscribe(self, client_id: str, topic_filter: str, *, retained_once: bool) -> None:
         with self.lock:
             client = self._clients[client_id]

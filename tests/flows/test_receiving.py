@@ -124,7 +124,7 @@ def test_an_image_that_comes_after_all_is_not_saved_again(world: World, alice: O
     posted = alice.post()
     bob.work()
     carry_honestly(world)
-    world.broker.publish(withheld[0])
+    bob.hear(withheld[0])
     bob.work()
     assert_saved_once(bob, posted)
 
@@ -136,7 +136,7 @@ def test_an_image_without_its_announcement_waits(world: World, alice: Owner, bob
     assert_nothing_decided(bob)
     assert bob.session.unacknowledged == [posted.header.topic]
     carry_honestly(world)
-    world.broker.publish(withheld[0])
+    bob.hear(withheld[0])
     bob.work()
     assert_saved_once(bob, posted)
 
@@ -190,8 +190,7 @@ def test_images_past_the_bounds_are_fetched(tmp_path: Path) -> None:
         bob.work()
         assert bob.session.unacknowledged == [one.header.topic for one in posted[2:]]
         carry_honestly(world)
-        for announcement in withheld:
-            world.broker.publish(announcement)
+        bob.hear(*withheld)
         bob.work()
         assert_saved_once(bob, *posted)
 
@@ -200,7 +199,7 @@ def test_what_was_dealt_with_is_acknowledged_and_no_more(world: World, alice: Ow
     posted = alice.post()
     bob.work()
     bob.session.reconnect(forgotten=True)
-    world.broker.publish(Message(posted.header.topic, b"anything"))
+    bob.hear(Message(posted.header.topic, b"anything"))
     bob.work()
     assert names(bob) == ["NEW_IMAGE", "saved"]
     assert_saved_once(bob, posted)
@@ -378,12 +377,12 @@ def test_a_forged_announcement_keeps_nothing_out(
     withheld = withhold(world, bob, ANNOUNCEMENTS)
     posted = alice.post()
     carry_honestly(world)
-    world.broker.publish(change(withheld[0]))
+    bob.hear(change(withheld[0]))
     bob.work()
     assert bob.printer.events[-1]["event"] == "refused"
     assert bob.printer.events[-1]["code"] == "invalid_announcement"
     assert_nothing_decided(bob)
-    world.broker.publish(withheld[0])
+    bob.hear(withheld[0])
     bob.work()
     assert_saved_once(bob, posted)
 
@@ -400,8 +399,7 @@ def test_an_announcement_before_the_registrars_keeps_nothing_out(world: World, a
         sha256_sealed=sha256(b"altered").hexdigest(),
         stored_at=NOW,
     )
-    world.broker.publish(Message(topic.image, b"altered"))
-    world.broker.publish(Message(topic.announcement, announcement.to_json()))
+    bob.hear(Message(topic.image, b"altered"), Message(topic.announcement, announcement.to_json()))
     bob.work()
     assert bob.printer.events[-1]["code"] == "unknown_image"
     assert_nothing_decided(bob)
@@ -412,7 +410,7 @@ def test_an_announcement_before_the_registrars_keeps_nothing_out(world: World, a
 
 def test_a_removed_announcement_is_nothing_to_do(world: World, bob: Reader) -> None:
     topic = topics.ImageTopic("alice", "public", topics.new_image_id(NOW))
-    world.broker.publish(Message(topic.announcement, b"", retained=False))
+    bob.hear(Message(topic.announcement, b"", retained=False))
     bob.work()
     assert (bob.printer.events, bob.session.unacknowledged) == ([], [])
 
@@ -423,12 +421,11 @@ def test_an_image_under_another_topic_is_not_saved_from_there(world: World, alic
     carry_honestly(world)
     for message in withheld:
         moved = replace(message, topic=message.topic.replace("/public/", "/private/"))
-        world.broker.publish(moved if moved.topic.startswith(IMAGES) else reword(moved, channel="private"))
+        bob.hear(moved if moved.topic.startswith(IMAGES) else reword(moved, channel="private"))
     bob.work()
     assert bob.printer.events[-1]["code"] == "invalid_announcement"
     assert_nothing_decided(bob)
-    for message in withheld:
-        world.broker.publish(message)
+    bob.hear(*withheld)
     bob.work()
     assert_saved_once(bob, posted)
 
@@ -466,8 +463,7 @@ def forge(world: World, alice: Owner, bob: Reader) -> ImageTopic:
         sha256_sealed=sha256(sealed).hexdigest(),
         stored_at=NOW,
     )
-    world.broker.publish(Message(topic.image, sealed))
-    world.broker.publish(Message(topic.announcement, announcement.to_json()))
+    bob.hear(Message(topic.image, sealed), Message(topic.announcement, announcement.to_json()))
     return topic
 
 

@@ -284,6 +284,11 @@ class Reader:
             if isinstance(arrived, Message):
                 self.receiver.take(arrived)
 
+    def hear(self, *messages_: Message) -> None:
+        """Get messages that nobody else gets, from a hostile broker."""
+        for message in messages_:
+            self.world.broker.tell(self.session.client_id, message)
+
     @property
     def files(self) -> list[Path]:
         """Every file in the inbox, hidden ones too."""

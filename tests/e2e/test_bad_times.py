@@ -1,0 +1,119 @@
+"""Daemons that are stopped, doubled, or lose their broker; ports that are taken; commands that are mistyped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from refusals import assert_refused
+from system import PATIENCE, free_ports, run
+
+from common.errors import ConfigurationError
+from registrar.broker import Doors, run_broker
+
+if TYPE_CHECKING:
+    from system import System
+
+
+@pytest.fixture(scope="module")
+def reader(system: System) -> Path:
+    return system.register("reader-at-bad-times")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_subscriber_ends_in_peace(system: System, reader: Path, number: signal.Signals) -> None:
+    with system.subscriber(reader) as receiving:
+        receiving.process.send_signal(number)
+        assert receiving.process.wait(PATIENCE) == 0
+    assert receiving.errors == []
+
+
+def test_a_registrar_ends_in_peace_and_its_broker_with_it(own_system: System) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        own_system.start()
+        assert own_system.daemon is not None
+        own_system.daemon.process.send_signal(number)
+        assert own_system.daemon.process.wait(PATIENCE) == 0
+        own_system.daemon.kill()
+        assert not [line for line in own_system.daemon.errors if "error" in line.lower()]
+        for port in (own_system.port, own_system.enrol_port):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_second_subscriber_for_one_folder_is_refused(system: System, reader: Path) -> None:
+    with system.subscriber(reader):
+        done = run("subscriber", "run", "--home", reader)
+        assert_refused(done, f"a subscriber is running for {reader} already", "register a second device")
+    with system.subscriber(reader):
+        pass
+
+
+@pytest.mark.parametrize("channel", ["", "a//b", "#/a", "a#", "+a", "Site", "a/b/c/d/e", "a/b/c/d/e/#", "../a"])
+def test_what_cannot_be_a_channel_filter_is_refused(reader: Path, channel: str) -> None:
+    done = run("subscriber", "run", "--home", reader, "--channel", "public", "--channel", channel)
+    assert_refused(done, f"{channel!r} cannot be a channel filter", "+ for any one word and # for all that follows")
+
+
+@pytest.mark.parametrize("channel", ["+", "a/+/c", "a/b/c/d", "a/b/c/d/#", "#"])
+def test_channel_filters_are_taken(system: System, reader: Path, channel: str) -> None:
+    with system.subscriber(reader, "--channel", channel):
+        pass
+
+
+def test_a_port_that_is_taken_is_explained(system: System) -> None:
+    (free,) = free_ports(1)
+    for taken, ports in ((system.port, (system.port, free)), (system.enrol_port, (free, system.enrol_port))):
+        doors = ("--port", str(ports[0]), "--enrol-port", str(ports[1]))
+        done = run("registrar", "serve", "--with-broker", "--home", system.home, *doors)
+        assert_refused(done, f"port {taken} is taken by another program", "--port and --enrol-port")
+
+
+def test_a_registrar_whose_broker_is_killed_says_so(own_system: System) -> None:
+    own_system.start()
+    assert own_system.daemon is not None
+    registrar = own_system.daemon.process.pid
+    (broker,) = Path(f"/proc/{registrar}/task/{registrar}/children").read_text().split()
+    assert Path(f"/proc/{broker}/comm").read_text() == "mosquitto\n"
+    os.kill(int(broker), signal.SIGKILL)
+    assert own_system.daemon.process.wait(PATIENCE) == 1
+    own_system.daemon.kill()
+    said = [line for line in own_system.daemon.errors if line.startswith(("error: ", "hint: "))]
+    assert said == ["error: the broker has ended\n", f"hint: see {own_system.home / 'broker' / 'broker.log'}\n"]
+    assert not any("Traceback" in line for line in own_system.daemon.errors)
+    own_system.start()
+    own_system.stop()
+
+
+def test_without_mosquitto_the_registrar_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("registrar.broker._SYSTEM_FOLDERS", ())
+    with pytest.raises(ConfigurationError) as raised, run_broker(tmp_path, Doors("127.0.0.1", 1, 2)):
+        pytest.fail("there is a broker")
+    assert raised.value.message == "there is no mosquitto on PATH"
+    assert raised.value.hint == "install it: apt-get install mosquitto"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "hint"),
+    [
+        ([], "missing command", "see subscriber --help"),
+        (["--json"], "missing command", "see subscriber --help"),
+        (["receive"], "no such command 'receive'", "see subscriber --help"),
+        (["--frobnicate"], "no such option: --frobnicate", "see subscriber --help"),
+        (["run", "--frobnicate"], "no such option: --frobnicate", "see subscriber run --help"),
+        (["run", "public"], "unexpected extra argument", "see subscriber run --help"),
+        (["run", "--count", "0"], "invalid value for '--count'", "see subscriber run --help"),
+        (["run", "--port", "70000"], "invalid value for '--port'", "see subscriber run --help"),
+        (["run", "--port"], "option '--port' requires an argument", "see subscriber --help"),
+        (["register"], "missing argument 'user'", "see subscriber register --help"),
+        (["run", "--home"], "option '--home' requires an argument", "see subscriber --help"),
+    ],
+)
+def test_what_is_mistyped_is_wrong_usage(command: list[str], error: str, hint: str) -> None:
+    assert_refused(run("subscriber", *command), error, hint, exit_code=2)
