@@ -45,6 +45,10 @@ def option(*names: str, help: str, **details: Any) -> Any:  # noqa: A002, ANN401
 HomeOption = Annotated[Path, option("--home", help="The folder that holds the identity, or the registrar.")]
 JsonOption = Annotated[bool, option("--json", help="Print one JSON object a line.")]
 VerboseOption = Annotated[bool, option("--verbose", help="Log what is going on to stderr.")]
+BrokerOption = Annotated[str, option("--broker", help="The broker's host name or address.")]
+PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
+EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
+DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
 
 
 def now() -> dt.datetime:
@@ -61,7 +65,7 @@ class Printer:
 
     def event(self, line: str | None, **members: object) -> None:
         """Print ``members`` as JSON, or ``line`` for people (None: nothing)."""
-        text = json.dumps(members, default=str, ensure_ascii=False) if self.as_json else line
+        text = json.dumps(members, default=str) if self.as_json else line
         if text is not None:
             with self._lock:
                 # A file's name need not be UTF-8; that must not keep the rest of the line from being said.
@@ -217,7 +221,7 @@ def _as_defaults(settings: dict[str, Any], repeatable: dict[str, bool]) -> dict[
     return {
         name: [value] if repeatable[name] and not isinstance(value, list) else value
         for name, value in settings.items()
-        if name in repeatable
+        if name in repeatable and (repeatable[name] or not isinstance(value, list))
     }
 
 

@@ -11,7 +11,19 @@ import typer
 from common import console
 from common.certificates import fingerprint
 from common.connection import Address, SessionOptions, session_options, verified_context
-from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.console import (
+    DEFAULT_BROKER,
+    DEFAULT_ENROL_PORT,
+    DEFAULT_PORT,
+    BrokerOption,
+    EnrolPortOption,
+    HomeOption,
+    JsonOption,
+    PortOption,
+    Printer,
+    VerboseOption,
+    option,
+)
 from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
 from common.registrar_client import RegistrarClient
@@ -21,10 +33,6 @@ from common.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BrokerOption = Annotated[str, option("--broker", help="The broker's host name or address.")]
-PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
-EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
-DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset({"caption", "channel", "cipher", "count", "inbox", "keep_metadata", "to"})
 
@@ -64,6 +72,12 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
             )
         root = read_root(ca) if ca else None
         pin = fingerprint(root) if root else parse_pin(_demand_pin(ca_fingerprint))
+        if ca_fingerprint is not None and parse_pin(ca_fingerprint) != pin:
+            raise ConfigurationError(
+                f"{ca} is not the certificate authority with the fingerprint that was given, or is remembered",
+                hint="give one of --ca and --ca-fingerprint; another authority's members have another --home",
+                code="wrong_pin",
+            )
         password = console.read_password(
             from_stdin=password_stdin, prompt="Password", confirm=not (home / CERTIFICATE).exists()
         )
@@ -91,9 +105,8 @@ def member_session(
     identity: Identity, door: Address, client_id: str, options: SessionOptions
 ) -> Iterator[tuple[Session, RegistrarClient]]:
     """Open a session at the members' door, trust brought up to date and the certificate renewed when due."""
-    context = verified_context(
-        (identity.home / AUTHORITIES).read_bytes(), identity.home / CERTIFICATE, identity.home / KEY
-    )
+    home = identity.home
+    context = verified_context((home / AUTHORITIES).read_bytes(), home / CERTIFICATE, home / KEY)
     with Session(door, client_id, context, options) as session:
         registrar = RegistrarClient(session, identity, console.now)
         registrar.join()
@@ -118,7 +131,7 @@ def _describe(printer: Printer, identity: Identity, event: str, message: str | N
         "user": identity.user,
         "fingerprint": fingerprint(identity.certificate),
         "not_after": identity.certificate.not_valid_after_utc.isoformat(),
-        "home": str(identity.home),
+        "home": str(identity.home.absolute()),
     }
     if message is not None:
         members["message"] = message

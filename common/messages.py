@@ -10,7 +10,7 @@ import functools
 import re
 import secrets
 import uuid
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -27,27 +27,56 @@ from pydantic import (
 
 from common.errors import VerificationError
 
+if TYPE_CHECKING:
+    import datetime as dt
+
+STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
+LONGEST_NAME, LONGEST_CAPTION = 255, 1000  # characters
+
 _NONCE = re.compile(r"[0-9a-f]{32}")
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-# Controls, path separators, and the marks that turn the reading direction of a terminal or a page.
-_UNDISPLAYABLE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Controls, separators of lines, and the marks that turn the reading direction of a terminal or a page.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_UNDISPLAYABLE = re.compile(rf"[{_CONTROLS}]")
+_NO_NAME = re.compile(rf"[{_CONTROLS}/\\]")
+_EARLIEST, _LATEST = 2000, 9998  # years that every time zone and database can represent
+_LONGEST_REASON = 64  # characters of a name that a stranger chose
 
 
-def make_displayable(text: str) -> str:
+def make_name(text: str) -> str:
     """Return ``text`` without what a display name may not have."""
-    return _UNDISPLAYABLE.sub("_", text.encode(errors="replace").decode())
+    return _NO_NAME.sub("_", text.encode(errors="replace").decode())
 
 
-def _check_displayable(text: str) -> str:
-    if _UNDISPLAYABLE.search(text):
+def is_displayable(text: str) -> bool:
+    """Tell whether a terminal or a page shows ``text`` as what it is."""
+    return _UNDISPLAYABLE.search(text) is None
+
+
+def _check_name(text: str) -> str:
+    if _NO_NAME.search(text):
         raise ValueError("control characters and path separators are not allowed")
     return text
 
 
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_check_displayable)]
+def _check_caption(text: str) -> str:
+    if not is_displayable(text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _check_time(time: dt.datetime) -> dt.datetime:
+    if not _EARLIEST <= time.year <= _LATEST:
+        raise ValueError("the year is out of range")
+    return time
+
+
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME), AfterValidator(_check_name)]
+Caption = Annotated[str, StringConstraints(max_length=LONGEST_CAPTION), AfterValidator(_check_caption)]
+Time = Annotated[AwareDatetime, AfterValidator(_check_time)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Size = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=0, lt=2**63)]
 MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
 Audience = Literal["members", "named"]
 EnrolmentWords = Literal["Registration Successful", "Connection Successful"]
@@ -87,9 +116,9 @@ class ImageHeader(Message):
     height: Annotated[int, Field(gt=0)]
     size: Size
     sha256: Hex64
-    sent_at: AwareDatetime
-    expires_at: AwareDatetime | None = None
-    caption: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    sent_at: Time
+    expires_at: Time | None = None
+    caption: Caption | None = None
 
 
 class Announcement(Message):
@@ -103,8 +132,8 @@ class Announcement(Message):
     size: Size
     sealed_size: Size
     sha256_sealed: Hex64
-    stored_at: AwareDatetime
-    expires_at: AwareDatetime | None = None
+    stored_at: Time
+    expires_at: Time | None = None
 
 
 def _fresh_nonce() -> str:
@@ -118,7 +147,7 @@ class BaseRequest(Message):
     purpose: Literal["sealcast-request"] = "sealcast-request"
     topic: str
     nonce: Hex32 = Field(default_factory=_fresh_nonce)
-    sent_at: AwareDatetime
+    sent_at: Time
 
 
 class EnrolRequest(BaseRequest):
@@ -203,7 +232,7 @@ class StoreResult(Message):
     """The image is stored durably."""
 
     image_id: uuid.UUID
-    stored_at: AwareDatetime
+    stored_at: Time
     sealed_size: Size
 
 
@@ -232,7 +261,7 @@ class FetchResult(Message):
     """A part of a stored sealed image, from ``offset`` on."""
 
     topic: str
-    stored_at: AwareDatetime
+    stored_at: Time
     sealed_size: Size
     offset: Size
     data: bytes
@@ -258,7 +287,7 @@ class Reply(Message):
     operation: str
     nonce: Hex32
     request_sha256: Hex64
-    sent_at: AwareDatetime
+    sent_at: Time
     result: Result | None = None
     error: ReplyError | None = None
 
@@ -295,4 +324,5 @@ def read(kind: type[AnyMessage], json: bytes | str) -> AnyMessage:
 def _first_reason(error: ValidationError) -> str:
     # Never the input itself: an enrolment holds a password.
     first = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    where = ".".join(ascii(part)[:_LONGEST_REASON] for part in first["loc"])
+    return f"{where}: {first['msg']}"

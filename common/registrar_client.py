@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from common.session import Session
     from common.topics import ImageTopic
 
-STORE_REQUEST = "store-request"
 _RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 AnyResult = TypeVar("AnyResult", bound=messages.Message)
 
@@ -86,7 +85,7 @@ class RegistrarClient:
             topic.image,
             sealed,
             operation=request.operation,
-            user_properties={STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
+            user_properties={messages.STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
         )
         return self._read(reply.payload, request, signed, messages.StoreResult)
 

@@ -13,8 +13,10 @@ import socket
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
+import paho.mqtt.properties
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -121,6 +123,10 @@ class Session:
         """Show this client certificate from the next connection on."""
         self._context.load_cert_chain(certificate, key)
 
+    def beside(self, client_id: str, options: SessionOptions) -> Session:
+        """Return one more session at the same door, not entered yet, which shows the same certificate."""
+        return Session(self._address, client_id, self._context, options)
+
     def subscribe(self, *filters: str, retained_once: bool = False) -> None:
         """Subscribe, now and after every reconnection; returns once the broker has confirmed.
 
@@ -214,7 +220,9 @@ class Session:
 
         What came over an earlier connection comes again over this one, and its packet id may be another message's.
         """
-        if self._options.manual_acknowledgement and message.connection == self._connection:
+        # What was sent at QoS 0 has no packet id, and acknowledging it would end the session.
+        wants_it = self._options.manual_acknowledgement and message.packet_id
+        if wants_it and message.connection == self._connection:
             self._client.ack(message.packet_id, QOS)
 
     def _await(self, outcome: Future[None], timeout: float, what: str) -> None:
@@ -298,8 +306,14 @@ class Session:
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
         properties = received.properties
+        try:
+            topic = received.topic
+        except UnicodeDecodeError:
+            # An exception here would end paho's thread. Only a broker that means harm sends such a topic.
+            _log.warning("dropped a message whose topic is not UTF-8")
+            return
         message = Message(
-            topic=received.topic,
+            topic=topic,
             payload=bytes(received.payload),
             retained=bool(received.retain),
             response_topic=getattr(properties, "ResponseTopic", None),
@@ -310,6 +324,21 @@ class Session:
         )
         if self._arrivals.put(message):
             self.acknowledge(message)
+
+
+def _read_utf8(buffer: bytes, longest: int) -> tuple[str, int]:
+    """Return a UTF-8 string of a property and its length with its prefix (MQTT 5, section 1.5.4).
+
+    In place of paho's, which ends the connection over U+FEFF: a broker need not refuse it, so the message comes again
+    with every connection, and whoever may publish could lock a session out for good (measured).
+    """
+    length = int.from_bytes(buffer[:2])
+    if length + 2 > min(longest, len(buffer)):
+        raise MalformedPacket("a string is longer than its packet")
+    return bytes(buffer[2 : 2 + length]).decode(errors="replace"), length + 2
+
+
+paho.mqtt.properties.readUTF = _read_utf8
 
 
 def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import PositiveFloat, PositiveInt, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SETTINGS_FILE = "settings.toml"
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
+PACKET_MARGIN = MEBIBYTE  # for the topic and the properties of a PUBLISH
 
 
 class Settings(BaseSettings):
@@ -31,41 +32,41 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEALCAST_", frozen=True, extra="ignore", defer_build=True)
 
-    maximum_image_size: int = 64 * MEBIBYTE
+    maximum_image_size: PositiveInt = 64 * MEBIBYTE
     # Header, certificate, attributes and a thousand recipients fit into the mebibyte on top of the image.
-    maximum_sealed_size: int = 65 * MEBIBYTE
-    maximum_pixels: int = 80_000_000
-    maximum_request_size: int = 64 * KIBIBYTE
-    fetch_part_size: int = MEBIBYTE
-    maximum_direct_recipients: int = 64
+    maximum_sealed_size: PositiveInt = 65 * MEBIBYTE
+    maximum_pixels: PositiveInt = 80_000_000
+    maximum_request_size: PositiveInt = 64 * KIBIBYTE
+    fetch_part_size: PositiveInt = MEBIBYTE
+    maximum_direct_recipients: PositiveInt = 64
 
     # Each holds an image a few times over in memory.
-    posts_at_once: int = 3
+    posts_at_once: PositiveInt = 3
 
-    connect_timeout: float = 10.0
-    reply_timeout: float = 30.0
-    reconnect_longest_wait: float = 30.0
-    clock_tolerance: float = 300.0
+    connect_timeout: PositiveFloat = 10.0
+    reply_timeout: PositiveFloat = 30.0
+    reconnect_longest_wait: PositiveFloat = 30.0
+    clock_tolerance: PositiveFloat = 300.0
 
-    member_certificate_days: int = 90
-    service_certificate_days: int = 365
-    authority_days: int = 3650
-    crl_days: int = 30
+    member_certificate_days: PositiveInt = 90
+    service_certificate_days: PositiveInt = 365
+    authority_days: PositiveInt = 3650
+    crl_days: PositiveInt = 30
     # Long before nextUpdate: after it the broker locks every member out (measured, 2.0.11 and 2.1.2).
-    crl_reissue_days: int = 1
+    crl_reissue_days: PositiveInt = 1
 
-    subscriber_session_seconds: int = 7 * 24 * 3600
-    registrar_session_seconds: int = 24 * 3600
+    subscriber_session_seconds: PositiveInt = 7 * 24 * 3600
+    registrar_session_seconds: PositiveInt = 24 * 3600
     # Images that wait in memory for their announcement; past either bound the oldest is fetched again later. Both are
     # below what the broker keeps in flight, or it could not send the announcement itself.
-    waiting_images: int = 8
-    waiting_bytes: int = 96 * MEBIBYTE
+    waiting_images: PositiveInt = 8
+    waiting_bytes: PositiveInt = 96 * MEBIBYTE
 
-    minimum_password_length: int = 15
-    maximum_password_length: int = 1024
-    password_queue: int = 32
-    request_workers: int = 4
-    request_queue: int = 64
+    minimum_password_length: PositiveInt = 15
+    maximum_password_length: PositiveInt = 1024
+    password_queue: PositiveInt = 32
+    request_workers: PositiveInt = 4
+    request_queue: PositiveInt = 64
 
     @classmethod
     def settings_customise_sources(

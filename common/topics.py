@@ -47,7 +47,6 @@ TRUST_CRL = f"{PREFIX}/trust/crl"
 ALL_TRUST = f"{PREFIX}/trust/+"
 ALL_MEMBERS = f"{PREFIX}/members/+/+"
 ALL_ENROLMENTS = f"{PREFIX}/requests/enrol/+"
-ALL_REQUESTS = f"{PREFIX}/requests/+/+/+"
 ALL_IMAGES = f"{PREFIX}/images/#"
 ALL_ANNOUNCEMENTS = f"{PREFIX}/announcements/#"
 
@@ -139,6 +138,15 @@ def enrolment(client_id: str) -> str:
 def request(operation: str, user: str, client_id: str) -> str:
     """Return the topic for a member's request."""
     return f"{PREFIX}/requests/{operation}/{user}/{client_id}"
+
+
+def all_requests(operation: str) -> str:
+    """Return the filter for every member's requests of an operation.
+
+    Named one by one: ``requests/+/+/+`` would also take what comes through the enrolment door from a client whose id
+    has a slash in it (docs/protocol.md, "Connections").
+    """
+    return f"{PREFIX}/requests/{operation}/+/+"
 
 
 def reply(client_id: str, operation: str) -> str:

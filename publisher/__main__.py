@@ -11,19 +11,21 @@ import typer
 
 from common import console
 from common.connection import Address, session_options
-from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.console import (
+    DEFAULT_BROKER,
+    DEFAULT_PORT,
+    BrokerOption,
+    HomeOption,
+    JsonOption,
+    PortOption,
+    Printer,
+    VerboseOption,
+    option,
+)
 from common.enveloping import Cipher
 from common.errors import SealcastError
 from common.identity import Identity
-from common.member_commands import (
-    DEFAULT_BROKER,
-    DEFAULT_PORT,
-    SHARED_OPTIONS,
-    BrokerOption,
-    PortOption,
-    add_member_commands,
-    member_session,
-)
+from common.member_commands import SHARED_OPTIONS, add_member_commands, member_session
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
 from publisher.post import Posted, Wishes, post_all

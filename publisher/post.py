@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 _MOST_PEOPLE = 64  # as many as a members request may name
-_LONGEST_CAPTION = 1000
-_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +175,18 @@ def _check_caption(caption: str) -> None:
         raise ConfigurationError(
             "the caption is not UTF-8", hint="set the terminal's encoding to UTF-8", code="invalid_caption"
         ) from error
-    if len(caption) > _LONGEST_CAPTION:
+    if not messages.is_displayable(caption):
         raise ConfigurationError(
-            f"the caption is longer than {_LONGEST_CAPTION:,} characters", hint="shorten it", code="invalid_caption"
+            "the caption has control characters", hint="write it in one line of plain text", code="invalid_caption"
+        )
+    if len(caption) > messages.LONGEST_CAPTION:
+        raise ConfigurationError(
+            f"the caption is longer than {messages.LONGEST_CAPTION:,} characters",
+            hint="shorten it",
+            code="invalid_caption",
         )
 
 
 def display_name(file: Path) -> str:
     """Return the file's name as readers may see it: no controls, no separators, not too long."""
-    return messages.make_displayable(file.name)[-_LONGEST_NAME:] or "image"
+    return messages.make_name(file.name)[-messages.LONGEST_NAME :] or "image"

@@ -8,7 +8,20 @@ from typing import Annotated
 
 from common import certificates, console
 from common.connection import Address
-from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
+from common.console import (
+    DEFAULT_BROKER,
+    DEFAULT_ENROL_PORT,
+    DEFAULT_PORT,
+    BrokerOption,
+    EnrolPortOption,
+    HomeOption,
+    JsonOption,
+    PortOption,
+    Printer,
+    Stop,
+    VerboseOption,
+    option,
+)
 from common.settings import load_settings
 from registrar import authority
 from registrar.accounts import Accounts
@@ -54,9 +67,9 @@ def serve(
     *,
     with_broker: Annotated[bool, option("--with-broker", help="Start mosquitto as a child process.")] = False,
     listen: Annotated[str, option("--listen", help="Where the child broker listens.")] = "127.0.0.1",
-    broker: Annotated[str, option("--broker", help="The broker's host name or address.")] = "localhost",
-    port: Annotated[int, option("--port", help="The members' door.", min=1, max=65535)] = 8883,
-    enrol_port: Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)] = 8884,
+    broker: BrokerOption = DEFAULT_BROKER,
+    port: PortOption = DEFAULT_PORT,
+    enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
     database: DatabaseOption = None,
     archive: Annotated[
         str | None, option("--archive", help="Where sealed images are kept; a folder here unless said.")
@@ -89,7 +102,7 @@ def show_fingerprint(*, home: HomeOption = HOME, json: JsonOption = False, verbo
     console.start_logging(verbose=verbose)
     root = authority.Authority.load(home, load_settings(home)).root
     fingerprint = certificates.fingerprint(root)
-    Printer(as_json=json).event(fingerprint, fingerprint=fingerprint)
+    Printer(as_json=json).event(fingerprint, event="fingerprint", fingerprint=fingerprint)
 
 
 @app.command()
@@ -108,6 +121,7 @@ def members(
         since = f"{member.created_at:%Y-%m-%d %H:%M}"
         printer.event(
             f"{member.user:32}  devices {member.devices:3}  since {since}",
+            event="member",
             user=member.user,
             devices=member.devices,
             created_at=member.created_at.isoformat(),

@@ -28,7 +28,8 @@ class Record:
     """A stored image.
 
     ``name`` is what everyone may read; ``wrapped_key`` is the content key, wrapped to the registrar, or None where it
-    is no recipient. Sizes are bytes, of the image and of its sealed form.
+    is no recipient. ``recipients`` are the identifiers of named people's keys, hexadecimal, with spaces between;
+    for members it is empty. Sizes are bytes, of the image and of its sealed form.
     """
 
     image_id: uuid.UUID
@@ -40,6 +41,7 @@ class Record:
     sealed_size: int
     sha256_sealed: str
     wrapped_key: bytes | None
+    recipients: str
     stored_at: dt.datetime
     expires_at: dt.datetime | None
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     ForeignKey,
     MetaData,
     String,
+    Text,
     create_engine,
     event,
     func,
@@ -128,6 +129,7 @@ class ImageRow(Table):
     sealed_size: Mapped[int] = mapped_column(BigInteger)
     sha256_sealed: Mapped[str] = mapped_column(String(64))
     wrapped_key: Mapped[bytes | None]
+    recipients: Mapped[str] = mapped_column(Text)
     stored_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
 

@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import certificates, messages, topics
-from common.enveloping import read_envelope, unwrap_key, wrap_key
+from common.enveloping import unwrap_key, wrap_key
 from common.errors import ConfigurationError, RefusedError, VerificationError
-from common.sealing import Reader, open_signed
+from common.sealing import Reader, open_signed, read_sealed
 from registrar import passwords
 from registrar.catalogue import Record
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from common.enveloping import Envelope
     from common.settings import Settings
     from common.topics import ImageTopic
     from registrar.accounts import Accounts
@@ -120,19 +121,24 @@ class Handlers:
         if sha256(sealed).hexdigest() != request.sha256_sealed:
             raise RefusedError("the image is not the one that its owner signed", code="altered")
         try:
-            wrapped_key, header = self._check_sealed(topic, sealed, signer, now)
+            envelope = self._read_envelope(topic, sealed, signer)
+            header = self._open_if_recipient(envelope, topic, sealed, now)
         except VerificationError as error:
             raise RefusedError("the sealed image is not acceptable", code="invalid_image") from error
+        if request.size != (header.size if header else min(request.size, len(sealed))):
+            raise RefusedError("the size is not that of the image", code="invalid_image")
+        own_key = certificates.subject_key_identifier(self.certificate)
         record = Record(
             image_id=topic.image_id,
             owner=topic.owner,
             channel=topic.channel,
-            name=request.name if header else None,
+            name=header.name if header else None,
             audience=header.audience if header else "named",
             size=request.size,
             sealed_size=len(sealed),
             sha256_sealed=request.sha256_sealed,
-            wrapped_key=wrapped_key,
+            wrapped_key=envelope.encrypted_key_for(own_key),
+            recipients="" if header else " ".join(identifier.hex() for identifier in envelope.recipient_identifiers),
             stored_at=now,
             expires_at=header.expires_at if header else None,
         )
@@ -202,18 +208,20 @@ class Handlers:
         withdrawn = [Publication(topics.member(user, earlier), b"") for earlier in replaced]
         return pem.decode(), (Publication(topics.member(user, certificates.fingerprint(certificate)), pem), *withdrawn)
 
-    def _check_sealed(
-        self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate, now: dt.datetime
-    ) -> tuple[bytes | None, messages.ImageHeader | None]:
-        """Check what the registrar can see of a sealed image; for members: return its wrapped key and the header."""
-        envelope = read_envelope(sealed)
+    def _read_envelope(self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate) -> Envelope:
+        envelope = read_sealed(sealed, maximum_size=self.settings.maximum_sealed_size)
         if envelope.image_id != topic.image_id:
             raise VerificationError("the envelope is of another image")
         if envelope.sender_certificate_hash != bytes.fromhex(certificates.fingerprint(signer)):
             raise VerificationError("the envelope is of another sender")
-        wrapped_key = envelope.encrypted_key_for(certificates.subject_key_identifier(self.certificate))
-        if wrapped_key is None:
-            return None, None
+        return envelope
+
+    def _open_if_recipient(
+        self, envelope: Envelope, topic: ImageTopic, sealed: bytes, now: dt.datetime
+    ) -> messages.ImageHeader | None:
+        """Return the verified header of an image for members, or None where the registrar can see no more."""
+        if envelope.encrypted_key_for(certificates.subject_key_identifier(self.certificate)) is None:
+            return None
         opened = open_signed(
             sealed,
             topic=topic.image,
@@ -223,13 +231,12 @@ class Handlers:
             now=now,
             maximum_size=self.settings.maximum_sealed_size,
         )
-        return wrapped_key, opened.header
+        return opened.header
 
     def _may_fetch(self, record: Record, user: str, reader: x509.Certificate) -> bool:
         if record.audience == "members" or record.owner == user:
             return True
-        envelope = read_envelope(self.archive.get(record.image_id))
-        return envelope.encrypted_key_for(certificates.subject_key_identifier(reader)) is not None
+        return certificates.subject_key_identifier(reader).hex() in record.recipients.split()
 
 
 def announcement(record: Record) -> Publication:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import Annotated
 
 from pydantic import SecretStr
 
 from common import certificates, console, messages, topics
 from common.connection import Address, SessionOptions, verified_context
-from common.console import HomeOption, option
+from common.console import DEFAULT_BROKER, DEFAULT_ENROL_PORT, BrokerOption, EnrolPortOption, HomeOption
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError
 from common.identity import anonymous_client_id
@@ -61,8 +60,8 @@ def demand_answer(home: Path, door: Address, settings: Settings, now: dt.datetim
 
 def healthcheck(
     *,
-    broker: Annotated[str, option("--broker", help="The broker's host name or address.")] = "localhost",
-    enrol_port: Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)] = 8884,
+    broker: BrokerOption = DEFAULT_BROKER,
+    enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
     home: HomeOption = HOME,
 ) -> None:
     """Ask the running registrar for an answer; exits with 1 where none comes."""

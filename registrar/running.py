@@ -16,6 +16,7 @@ from common.connection import session_options, verified_context
 from common.errors import SealcastError, SessionError
 from common.identity import read_or_make_secret
 from common.session import Session
+from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from registrar.broker import Broker
 
-_PACKET_MARGIN = 1024 * 1024
 _LOOK_SECONDS = 5.0  # how often the broker and the revocation list are looked after
 _log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class Running:
     def connect(self, address: Address) -> Iterator[Service]:
         """Connect to the broker, rebuild what it has lost, and subscribe; yields the service, ready to serve."""
         self.reissue_crl_when_due()
-        requests = self.settings.maximum_request_size + _PACKET_MARGIN
-        images = self.settings.maximum_sealed_size + _PACKET_MARGIN
+        requests = 2 * self.settings.maximum_request_size
+        images = self.settings.maximum_sealed_size + PACKET_MARGIN
         with (
             self._session(address, "registrar", maximum_packet_size=images) as members,
             # The broker keeps whatever is larger than a request from this session.
@@ -101,14 +101,20 @@ class Running:
             enrolments.join()
 
     def reissue_crl_when_due(self) -> bool:
-        """Issue a new revocation list long before the old one ends, and have the broker reread it."""
+        """Issue a new revocation list long before the old one ends, and have the broker reread it.
+
+        What keeps it from being issued, a full disk or a busy database, is logged: the one at hand is good for weeks.
+        """
         now = console.now()
         if not self.handlers.authority.needs_crl(now):
             return False
         accounts = self.handlers.accounts
-        number = accounts.next_crl_number(now)
-        crl = self.handlers.authority.issue_crl(accounts.revoked(now), number, now)
-        self.handlers.authority.write_crl(crl)
+        try:
+            crl = self.handlers.authority.issue_crl(accounts.revoked(now), accounts.next_crl_number(now), now)
+            self.handlers.authority.write_crl(crl)
+        except SealcastError as error:
+            _log.warning("could not issue a new revocation list, will try again: %s", error.message)
+            return False
         if self.broker is not None:
             self.broker.reread()
         return True
@@ -130,7 +136,7 @@ class Running:
     def _rebuild(self, address: Address, members: Session) -> None:
         """Publish what the broker should retain and does not; over a session of its own, so nothing waits for it."""
         try:
-            with self._session(address, "rebuild", maximum_packet_size=_PACKET_MARGIN, lasting=False) as session:
+            with self._session(address, "rebuild", maximum_packet_size=PACKET_MARGIN, lasting=False) as session:
                 differences = find_differences(session, self._retained)
             for publication in differences:
                 members.publish(

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import serialization
 from common import messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
-from common.registrar_client import STORE_REQUEST
 from registrar.requests import NonceMemory, Replies, open_sealed_request, read_fresh, verify_request
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from registrar.passwords import PasswordPool
     from registrar.requests import SignedRequest
 
+_TELLING_LEVELS = 4  # of a topic: prefix, kind, operation or owner
+_MEMBERS_OPERATIONS = ("members", "release", "fetch", "renew")
 _log = logging.getLogger(__name__)
 _FAULT = RefusedError(
     "the registrar failed", hint="try again; whoever runs the registrar finds the cause in its log", code="internal"
@@ -64,16 +65,19 @@ class Service:
 
     def subscribe(self) -> None:
         """Ask the broker for every request and every image."""
-        self._members.subscribe(topics.ALL_REQUESTS, topics.ALL_IMAGES)
+        self._members.subscribe(*map(topics.all_requests, _MEMBERS_OPERATIONS), topics.ALL_IMAGES)
         self._enrolment.subscribe(topics.ALL_ENROLMENTS)
 
     def serve_members(self) -> None:
         """Take what arrived on the members' session within a second."""
+        if not self._places.acquire(timeout=1):
+            return
         arrived = self._members.receive(timeout=1)
         if isinstance(arrived, Message):
-            self._places.acquire()
             self._workers.submit(self._answer_member, arrived)
-        elif isinstance(arrived, Connected) and arrived.again:
+            return
+        self._places.release()
+        if isinstance(arrived, Connected) and arrived.again:
             self._workers.submit(self.on_reconnection)
 
     def serve_enrolment(self) -> None:
@@ -224,12 +228,12 @@ def _demand_signer(signed: SignedRequest, user: str) -> None:
 def _describe(topic: str) -> str:
     """Return what the log may say of a topic: client ids are secrets."""
     request = topics.parse_request(topic)
-    return f"{request.operation} of {request.user}" if request else topic
+    return f"{request.operation} of {request.user}" if request else "/".join(topic.split("/")[:_TELLING_LEVELS])
 
 
 def _store_request(message: Message) -> bytes:
     try:
-        return base64.b64decode(message.user_properties[STORE_REQUEST], altchars=b"-_", validate=True)
+        return base64.b64decode(message.user_properties[messages.STORE_REQUEST], altchars=b"-_", validate=True)
     except (KeyError, binascii.Error) as error:
         raise VerificationError("an image without its owner's store request") from error
 

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 from common import console, topics
 from common.arrivals import Message
 from common.connection import Address, session_options
-from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
+from common.console import (
+    DEFAULT_BROKER,
+    DEFAULT_PORT,
+    BrokerOption,
+    HomeOption,
+    JsonOption,
+    PortOption,
+    Printer,
+    Stop,
+    VerboseOption,
+    option,
+)
 from common.errors import ConfigurationError, SealcastError
 from common.files import reason
 from common.identity import Identity
-from common.member_commands import (
-    DEFAULT_BROKER,
-    DEFAULT_PORT,
-    SHARED_OPTIONS,
-    BrokerOption,
-    PortOption,
-    add_member_commands,
-    member_session,
-)
-from common.settings import Settings, load_settings
+from common.member_commands import SHARED_OPTIONS, add_member_commands, member_session
+from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.inbox import Inbox
 from subscriber.ledger import Ledger
 from subscriber.receive import Receiver
@@ -42,7 +45,6 @@ HOME = console.default_home(PROGRAM)
 # Images wait unacknowledged for their announcement, so the window is far wider than the images that may wait.
 _RECEIVE_MAXIMUM = 64
 _POSTPONED_SECONDS = 15.0
-_PACKET_MARGIN = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
@@ -68,14 +70,18 @@ def run(
     stop = Stop()
     settings = load_settings(home)
     identity = Identity.load(home, now=console.now())
-    client_id = identity.device.client_id(PROGRAM)
+    door = Address(broker, port)
+    asking_id, client_id = identity.device.client_id("asking", fresh=True), identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
     filters = [topics.check_channel_filter(name) for name in channel or ["#"]]
     box = Inbox((inbox or home / "inbox").absolute())
     with (
         only_one(home),
         Ledger(home) as ledger,
-        member_session(identity, Address(broker, port), client_id, _options(settings)) as (session, registrar),
+        # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
+        # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
+        member_session(identity, door, asking_id, session_options(settings)) as (asking, registrar),
+        asking.beside(client_id, _options(settings)) as session,
     ):
         receiver = Receiver(
             identity=identity,
@@ -144,7 +150,7 @@ def _options(settings: Settings) -> SessionOptions:
         settings,
         expiry=settings.subscriber_session_seconds,
         receive_maximum=_RECEIVE_MAXIMUM,
-        maximum_packet_size=settings.maximum_sealed_size + _PACKET_MARGIN,
+        maximum_packet_size=settings.maximum_sealed_size + PACKET_MARGIN,
         manual_acknowledgement=True,
     )
 

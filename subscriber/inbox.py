@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
+import secrets
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError
@@ -41,7 +41,7 @@ class Inbox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_private_folder(folder)
-        trial = folder / f".trial-{os.getpid()}"
+        trial = folder / f".trial-{secrets.token_hex(8)}"
         try:
             write_new(trial, b"")
             trial.unlink()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from common.errors import ConfigurationError
+from common.files import PRIVATE_FILE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -54,6 +55,8 @@ class Ledger:
     def __init__(self, home: Path) -> None:
         self._path = home / LEDGER
         with self._explaining():
+            # Made by us, so that it and the files beside it are for nobody else, whatever the folder's mode is.
+            self._path.touch(PRIVATE_FILE)
             self._database = sqlite3.connect(self._path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
@@ -96,7 +99,7 @@ class Ledger:
     def _explaining(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
                 f"cannot use the ledger {self._path}: {error}",
                 hint="mend the folder's permissions, make room, or move a damaged ledger away",

@@ -170,7 +170,7 @@ class Receiver:
         self._ledger.add(entry, self._clock())
         self.saved += 1
         self._printer.event(
-            f"saved      {path}  (verified: from {header.owner})",
+            f"saved      {path}  (verified: from {header.owner})" + _second_line(header.caption),
             event="saved",
             image_id=header.image_id,
             owner=header.owner,
@@ -205,6 +205,10 @@ class Receiver:
             code=error.code,
             message=error.message,
         )
+
+
+def _second_line(caption: str | None) -> str:
+    return f"\n           {caption}" if caption else ""
 
 
 def _read_announcement(topic: ImageTopic, message: Message) -> messages.Announcement:

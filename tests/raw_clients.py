@@ -18,7 +18,7 @@ from common.arrivals import Message
 from common.connection import Address, SessionOptions, verified_context
 from common.enveloping import Cipher, encrypt
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity, anonymous_client_id
-from common.registrar_client import STORE_REQUEST
+from common.messages import STORE_REQUEST
 from common.sealing import seal
 from common.session import Session
 from common.signing import sign, verify_signature

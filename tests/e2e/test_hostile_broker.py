@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
-import json
-import secrets
 import shutil
 import threading
 from dataclasses import replace
@@ -18,116 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from system import PASSWORD, ROOT, System, free_ports, run, wait_until
+from hostile_broker import ANNOUNCEMENTS, IMAGES, REPLIES, HostileBroker, carry_honestly, flip, reword
+from system import PASSWORD, ROOT, System, free_ports, run
 
 from common import certificates, topics
-from common.arrivals import Message
-from common.connection import Address, SessionOptions, verified_context
 from common.identity import CERTIFICATE, CRL, Identity
-from common.session import Session
 from common.settings import Settings
 from common.topics import new_image_id
-from registrar import authority
 from registrar.authority import Authority
 from registrar.broker import Doors, run_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from system import Daemon
 
+    from common.arrivals import Message
+
 NOW = dt.datetime.now(dt.UTC)
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
-IMAGES, ANNOUNCEMENTS, REPLIES = (f"{topics.PREFIX}/{head}/" for head in ("images", "announcements", "replies"))
-OPTIONS = SessionOptions(connect_timeout=30)
-
-
-class HostileBroker:
-    """A broker of the attacker's, and what it does to a message that it carries from the honest one."""
-
-    def __init__(self, system: System, doors: Doors) -> None:
-        self.doors = doors
-        self.seen: list[Message] = []
-        self.change: Callable[[Message], list[Message]] = lambda message: [message]
-        root, certificate, key = (
-            system.home / name for name in (authority.ROOT, authority.REGISTRAR, authority.REGISTRAR_KEY)
-        )
-        self._honest, self._own = (
-            Session(
-                Address("localhost", port),
-                f"{secrets.token_hex(16)}-attacker",
-                verified_context(root.read_bytes(), certificate, key),
-                OPTIONS,
-            )
-            for port in (system.port, doors.port)
-        )
-        self._ended = threading.Event()
-
-    @contextlib.contextmanager
-    def carrying(self) -> Iterator[HostileBroker]:
-        carriers = [threading.Thread(target=work) for work in (self._carry_to_readers, self._carry_requests)]
-        with self._honest, self._own:
-            self._own.subscribe(topics.ALL_REQUESTS, topics.ALL_ENROLMENTS)
-            self._honest.subscribe(*(f"{topics.PREFIX}/{head}/#" for head in ("trust", "members")))
-            self._honest.subscribe(f"{IMAGES}#", f"{ANNOUNCEMENTS}#", f"{REPLIES}#")
-            for carrier in carriers:
-                carrier.start()
-            try:
-                wait_until(lambda: self.on(topics.TRUST_CRL), "the revocation list")
-                yield self
-            finally:
-                self._ended.set()
-                for carrier in carriers:
-                    carrier.join()
-
-    def _carry_to_readers(self) -> None:
-        while not self._ended.is_set():
-            arrived = self._honest.receive(timeout=0.2)
-            if isinstance(arrived, Message):
-                for message in self.change(arrived):
-                    self.say(message)
-                self.seen.append(arrived)
-
-    def _carry_requests(self) -> None:
-        while not self._ended.is_set():
-            arrived = self._own.receive(timeout=0.2)
-            if isinstance(arrived, Message):
-                _publish(self._honest, arrived)
-
-    def say(self, message: Message) -> None:
-        """Tell the readers something, as the registrar or anybody else."""
-        _publish(self._own, message)
-
-    def on(self, topic: str) -> list[Message]:
-        return [message for message in self.seen if message.topic == topic]
-
-    def sent(self, image_id: str) -> list[Message]:
-        """Return an image and its announcement, as they were sent."""
-        wait_until(lambda: len(self._sent(image_id)) == 2, "image and announcement")
-        return sorted(self._sent(image_id), key=lambda message: message.topic.startswith(ANNOUNCEMENTS))
-
-    def _sent(self, image_id: str) -> list[Message]:
-        return [
-            message
-            for message in self.seen
-            if message.topic.endswith(image_id) and message.topic.startswith((IMAGES, ANNOUNCEMENTS))
-        ]
-
-    @property
-    def port(self) -> tuple[str, str]:
-        return ("--port", str(self.doors.port))
-
-
-def _publish(session: Session, message: Message) -> None:
-    session.publish(
-        message.topic,
-        message.payload,
-        retain=message.retained,
-        response_topic=message.response_topic,
-        correlation=message.correlation,
-        user_properties=message.user_properties,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -162,22 +70,6 @@ def hostile(own: System, tmp_path: Path) -> Iterator[HostileBroker]:
 def reading(own: System, bob: Path, hostile: HostileBroker) -> Iterator[Daemon]:
     with own.subscriber(bob, *hostile.port) as daemon:
         yield daemon
-
-
-def reword(message: Message, **members: Any) -> Message:  # noqa: ANN401 - any member of the announcement
-    return replace(message, payload=json.dumps(json.loads(message.payload) | members).encode())
-
-
-def flip(message: Message) -> Message:
-    middle = len(message.payload) // 2
-    return replace(
-        message,
-        payload=message.payload[:middle] + bytes([message.payload[middle] ^ 1]) + message.payload[middle + 1 :],
-    )
-
-
-def carry_honestly(hostile: HostileBroker) -> None:
-    hostile.change = lambda message: [message]
 
 
 def assert_next_is_saved(own: System, alice: Path, reading: Daemon, hostile: HostileBroker) -> None:

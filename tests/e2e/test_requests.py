@@ -25,11 +25,15 @@ def test_a_proper_request_is_answered(alice: Client) -> None:
     reply = alice.ask(alice.request())
     assert isinstance(reply.result, messages.MembersResult)
     assert reply.operation == "members"
-    assert reply.result.certificates == (certificates.to_pem(alice.identity.certificate).decode(),)
+    (certificate,) = reply.result.certificates
+    assert certificates.user_of(certificates.read_certificate(certificate.encode())) == alice.user
 
 
 REFUSED: dict[str, tuple[Callable[[Client], dict[str, Any]], str]] = {
-    "an unknown operation": (lambda client: client.request("dance"), "invalid_request"),
+    "an unknown operation": (
+        lambda client: client.request("dance", topic=client.topic("members")),
+        "invalid_request",
+    ),
     "an extra member": (lambda client: client.request(admin=True), "invalid_request"),
     "a missing member": (lambda _client: {"nonce": secrets.token_hex(16), "operation": "members"}, "invalid_request"),
     "another version": (lambda client: client.request(version=2), "invalid_request"),
@@ -51,13 +55,15 @@ REFUSED: dict[str, tuple[Callable[[Client], dict[str, Any]], str]] = {
         "wrong_topic",
     ),
     "a store request without an image": (
-        lambda client: client.request("store", name=None, size=1, sha256_sealed="0" * 64),
+        lambda client: client.request(
+            "store", topic=client.topic("members"), name=None, size=1, sha256_sealed="0" * 64
+        ),
         "wrong_topic",
     ),
     "an old request": (lambda client: client.request(sent_at=aged(-310)), "clock"),
     "a request of the future": (lambda client: client.request(sent_at=aged(310)), "clock"),
-    "the first of all times": (lambda client: client.request(sent_at="0001-01-01T00:00:00+23:59"), "clock"),
-    "the last of all times": (lambda client: client.request(sent_at="9999-12-31T23:59:59-23:59"), "clock"),
+    "the first of all times": (lambda client: client.request(sent_at="0001-01-01T00:00:00+23:59"), "invalid_request"),
+    "the last of all times": (lambda client: client.request(sent_at="9999-12-31T23:59:59-23:59"), "invalid_request"),
     "an image that is not there": (
         lambda client: client.request("fetch", image_id=str(uuid.uuid4()), offset=0),
         "unknown_image",
@@ -70,7 +76,7 @@ REFUSED: dict[str, tuple[Callable[[Client], dict[str, Any]], str]] = {
 def test_a_request_is_refused_for(name: str, alice: Client) -> None:
     make, code = REFUSED[name]
     request = make(alice)
-    operation = "members" if request["operation"] == "release" else request["operation"]
+    operation = request["operation"] if request["operation"] in {"fetch", "renew"} else "members"
     reply = alice.ask(request, operation)
     assert code_of(reply) == code
     assert reply.operation == operation
@@ -163,6 +169,14 @@ def test_no_answer_is_given_to(name: str, alice: Client, system: System, watcher
     ).result(60)
     wait_until(lambda: mentions() > before, "a word in the log")
     assert watcher.on(alice.reply_topic) == []
+    assert_taken(alice.ask(alice.request()))
+    assert len(watcher.on(alice.reply_topic)) == 1
+
+
+@pytest.mark.parametrize("operation", ["dance", "store"])
+def test_an_operation_that_there_is_not_is_not_even_read(alice: Client, watcher: Watcher, operation: str) -> None:
+    signed = alice.sign(alice.request(operation))
+    alice.session.publish(alice.topic(operation), signed, response_topic=alice.reply_topic).result(60)
     assert_taken(alice.ask(alice.request()))
     assert len(watcher.on(alice.reply_topic)) == 1
 

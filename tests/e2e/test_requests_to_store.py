@@ -11,7 +11,7 @@ from raw_clients import Client, Watcher, aged, assert_taken, code_of, logged, st
 from system import System, wait_until
 
 from common import messages, topics
-from common.registrar_client import STORE_REQUEST
+from common.messages import STORE_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,17 @@ def test_an_image_id_stays_its_first_image_s(alice: Client, bob: Client, watcher
     assert (fetched.topic, fetched.data) == (topic.image, sealed)
     of_bob = bob.new_topic()
     assert_taken(bob.store(bob.seal(of_bob), of_bob))
+
+
+@pytest.mark.parametrize("levels", ["", "/", "/public", "/a/b/c/d/e/f", "/public/no-id"])
+def test_what_is_no_topic_of_an_image_disturbs_nobody(system: System, alice: Client, levels: str) -> None:
+    reader = system.register("raw-reader") if not (home := system.home_of("raw-reader")).exists() else home
+    with system.subscriber(reader, "--channel", "#") as receiving:
+        alice.session.publish(f"{topics.PREFIX}/images/{alice.user}{levels}", b"noise").result(60)
+        topic = alice.new_topic()
+        assert_taken(alice.store(alice.seal(topic), topic))
+        assert receiving.wait_for("NEW_IMAGE", image_id=str(topic.image_id))["owner"] == alice.user
+        assert receiving.stop() == 0
 
 
 @pytest.mark.parametrize("kind", ["image", "request", "enrolment"])

@@ -11,8 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from flows.members import Owner, Reader
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with World(tmp_path) as one:
         yield one
+
+
+@pytest.fixture
+def alice(world: World) -> Owner:
+    return world.owner("alice")
+
+
+@pytest.fixture
+def bob(world: World) -> Reader:
+    return world.reader("bob")

@@ -7,7 +7,6 @@ it. Everything happens in the thread that publishes, so when a call returns, its
 from __future__ import annotations
 
 import itertools
-import queue
 import secrets
 import threading
 from concurrent.futures import Future
@@ -17,9 +16,8 @@ from typing import TYPE_CHECKING, Self
 from paho.mqtt.client import topic_matches_sub
 
 from common import topics
-from common.arrivals import Connected, Message
-from common.connection import SessionOptions
-from common.errors import SessionError
+from common.arrivals import Arrivals, Connected, Message
+from common.connection import Address, SessionOptions
 from common.session import Session
 
 if TYPE_CHECKING:
@@ -112,19 +110,18 @@ class Broker:
 
 
 class SimulatedSession(Session):
-    """A session on a simulated broker; it waits for nobody, as whoever could answer has done so already."""
+    """A session on a simulated broker; it hardly waits, as whoever could answer has mostly done so already."""
 
     def __init__(self, broker: Broker, client_id: str, options: SessionOptions) -> None:
         # Not that of Session, which prepares a client of paho.
         self.client_id = client_id
+        self._address = Address("simulator", 8883)
+        self.shown: tuple[bytes, bytes] | None = None
         self._broker = broker
         self._options = options
-        self._queue: queue.SimpleQueue[Message | Connected | None] = queue.SimpleQueue()
+        self._arrivals = Arrivals(topics.all_replies(client_id).removesuffix("#"))
         self._wanted: dict[str, bool] = {}
-        self._latest: dict[str, bytes | None] = {}
-        self._asked: dict[bytes, Future[Message]] = {}
-        self._number = 0
-        self.shown: tuple[bytes, bytes] | None = None
+        self._connection = 0
 
     def __enter__(self) -> Self:
         self._connect(clean=self._options.expiry == 0)
@@ -132,7 +129,8 @@ class SimulatedSession(Session):
 
     def __exit__(self, *exception: object) -> None:
         self._broker.detach(self)
-        self._queue.put(None)
+        # Whoever waits for something to arrive waits no longer.
+        self._arrivals.put(Connected(again=False, resumed=False))
 
     def reconnect(self, *, forgotten: bool = False) -> None:
         """Lose the connection and get it back; ``forgotten`` where the broker has lost the session meanwhile."""
@@ -142,9 +140,9 @@ class SimulatedSession(Session):
     def _connect(self, *, clean: bool) -> None:
         with self._broker.lock:
             resumed = self._broker.attach(self, clean=clean)
-            self._number += 1
-            self._queue.put(Connected(again=self._number > 1, resumed=resumed))
-            for packet_id, message in list(self._client_memory.unacknowledged.items()):
+            self._connection += 1
+            self._arrivals.put(Connected(again=self._connection > 1, resumed=resumed))
+            for packet_id, message in list(self._kept.unacknowledged.items()):
                 self.arrive(replace(message, packet_id=packet_id))
             for topic_filter, retained_once in self._wanted.items():
                 self._broker.subscribe(self.client_id, topic_filter, retained_once=retained_once)
@@ -160,16 +158,16 @@ class SimulatedSession(Session):
     def unsubscribe(self, *filters: str) -> None:
         for topic_filter in filters:
             self._wanted.pop(topic_filter, None)
-            self._client_memory.filters.discard(topic_filter)
+            self._kept.filters.discard(topic_filter)
 
     def follow(self, *topics_: str) -> None:
-        self._latest |= dict.fromkeys(topics_)
+        self._arrivals.follow(topics_)
         self.subscribe(*topics_)
 
     def latest(self, topic: str) -> bytes:
-        payload = self._latest[topic]
+        payload = self._arrivals.latest(topic, timeout=0)
         if payload is None:
-            raise _no_registrar()
+            raise self._no_registrar()
         return payload
 
     def publish(
@@ -198,53 +196,39 @@ class SimulatedSession(Session):
         user_properties: Mapping[str, str] | None = None,
     ) -> Message:
         correlation = secrets.token_bytes(16)
-        response_topic = topics.reply(self.client_id, operation)
-        reply = self._asked[correlation] = Future()
-        message = Message(topic, payload, False, response_topic, correlation, user_properties or {})  # noqa: FBT003 - a dataclass' member
-        try:
+        message = Message(
+            topic,
+            payload,
+            response_topic=topics.reply(self.client_id, operation),
+            correlation=correlation,
+            user_properties=user_properties or {},
+        )
+        with self._arrivals.reply(correlation) as reply:
             if not self._broker.publish(message):
-                raise _no_registrar()
-            return reply.result(self._options.reply_timeout)
-        except TimeoutError:
-            raise _no_registrar() from None
-        finally:
-            del self._asked[correlation]
+                raise self._no_registrar()
+            try:
+                return reply.result(self._options.reply_timeout)
+            except TimeoutError:
+                raise self._no_registrar() from None
 
     def receive(self, timeout: float | None = None) -> Message | Connected | None:
-        try:
-            return self._queue.get(timeout=timeout)
-        except queue.Empty:
-            return None
+        return self._arrivals.next(timeout)
 
     def acknowledge(self, message: Message) -> None:
-        if message.connection == self._number:
-            self._client_memory.unacknowledged.pop(message.packet_id, None)
+        if message.connection == self._connection:
+            self._kept.unacknowledged.pop(message.packet_id, None)
 
     def arrive(self, message: Message) -> None:
-        """Take what the broker delivers: to whoever asked, to whoever follows, or to the queue."""
-        message = replace(message, connection=self._number)
-        is_reply = message.topic.startswith(topics.all_replies(self.client_id).removesuffix("#"))
-        if message.topic in self._latest:
-            self._latest[message.topic] = message.payload
-        elif is_reply:
-            asked = self._asked.get(message.correlation or b"")
-            if asked is not None and not asked.done():
-                asked.set_result(message)
-        else:
-            self._queue.put(message)
-            if self._options.manual_acknowledgement:
-                return
-        self.acknowledge(message)
+        """Take what the broker delivers."""
+        message = replace(message, connection=self._connection)
+        if self._arrivals.put(message) or not self._options.manual_acknowledgement:
+            self.acknowledge(message)
 
     @property
     def unacknowledged(self) -> list[str]:
         """The topics of what the broker would send again."""
-        return [message.topic for message in self._client_memory.unacknowledged.values()]
+        return [message.topic for message in self._kept.unacknowledged.values()]
 
     @property
-    def _client_memory(self) -> Client:
+    def _kept(self) -> Client:
         return self._broker.client(self.client_id)
-
-
-def _no_registrar() -> SessionError:
-    return SessionError("the broker answers, but no registrar behind it", code="no_registrar")

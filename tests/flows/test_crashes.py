@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flows.members import picture
 from flows.simulator import SimulatedSession
-from flows.world import picture
 
 from subscriber import inbox
 from subscriber.inbox import Inbox
@@ -17,7 +17,8 @@ from subscriber.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flows.world import Reader, World
+    from flows.members import Reader
+    from flows.world import World
 
 
 class Killed(BaseException):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import authorities
 import pytest
 from authorities import DAY, NOW
-from flows.world import World, picture
+from flows.members import picture
+from flows.world import World
 from pydantic import SecretStr
 
 from common import certificates, enrolment, messages, topics
@@ -26,7 +27,7 @@ from registrar.accounts import Accounts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.world import Owner
+    from flows.members import Owner
 
     from common.enrolment import Enrolment
 

@@ -14,7 +14,8 @@ from common.identity import KEY, Identity
 from common.registrar_client import RegistrarClient
 
 if TYPE_CHECKING:
-    from flows.world import Reader, World
+    from flows.members import Reader
+    from flows.world import World
 
     from publisher.post import Posted
 

@@ -39,6 +39,7 @@ def make_record(image_id: uuid.UUID, **changes: Any) -> Record:  # noqa: ANN401 
         sealed_size=1 << 33,
         sha256_sealed=HASH,
         wrapped_key=bytes(range(256)),
+        recipients="",
         stored_at=NOW,
         expires_at=NOW + DAY,
     )
@@ -47,7 +48,9 @@ def make_record(image_id: uuid.UUID, **changes: Any) -> Record:  # noqa: ANN401 
 
 def test_a_record_comes_back_as_it_was(catalogue: Catalogue) -> None:
     full = make_record(new_image_id(NOW))
-    least = make_record(new_image_id(NOW), name=None, audience="named", wrapped_key=None, expires_at=None)
+    least = make_record(
+        new_image_id(NOW), name=None, audience="named", wrapped_key=None, recipients="00ff 11", expires_at=None
+    )
     for record in (full, least):
         assert catalogue.add(record) == record
         assert catalogue.get(record.image_id) == record

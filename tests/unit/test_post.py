@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pictures
 import pytest
 from authorities import NOW
-from flows.world import World, picture
+from flows.members import picture
+from flows.world import World
 
 from common import certificates, topics
 from common.enveloping import Cipher
@@ -21,7 +22,7 @@ from publisher.post import Posted, Wishes, display_name, find_recipients, post, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.world import Owner
+    from flows.members import Owner
 
 FOR_ALL = Wishes((), "public", None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
 FOR_BOB = replace(FOR_ALL, to=("bob",))

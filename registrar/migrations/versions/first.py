@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("sealed_size", sa.BigInteger, nullable=False),
         sa.Column("sha256_sealed", sa.String(64), nullable=False),
         sa.Column("wrapped_key", sa.LargeBinary),
+        sa.Column("recipients", sa.Text, nullable=False),
         sa.Column("stored_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME),
         sa.PrimaryKeyConstraint("image_id", name="pk_images"),
