@@ -10,7 +10,7 @@ SHELL := /bin/bash
 setup: $(INSTALLED)
 
 $(INSTALLED): requirements/development.txt pyproject.toml tools/debian-packages
-	@tools/debian-packages mosquitto mosquitto-clients openssl python3-venv
+	@tools/debian-packages mosquitto python3-venv
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "error: $$($(PYTHON) --version) is not Python 3.11 to 3.13" >&2; \
 	       echo "hint: name one that is: make PYTHON=python3.12 …" >&2; exit 1; }
@@ -24,7 +24,7 @@ demo: setup
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
-	@tools/debian-packages postgresql
+	@tools/debian-packages mosquitto-clients openssl postgresql
 	$(BIN)/pytest --numprocesses 2 --dist loadscope -m "not compose"
 
 check: setup
@@ -40,5 +40,5 @@ test-compose: setup
 	$(BIN)/pytest -m compose tests/compose
 
 # Resolves anew and writes the hashes; the files name no host.
-lock:
-	tools/lock
+lock: setup
+	PATH="$(abspath $(BIN)):$$PATH" tools/lock

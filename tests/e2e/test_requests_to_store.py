@@ -37,6 +37,10 @@ REFUSED_IMAGES: dict[str, tuple[Callable[[Client, Client, topics.ImageTopic], me
         lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, topic=alice.new_topic().image),
         "wrong_topic",
     ),
+    "another size than the image has": (
+        lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, size=7),
+        "invalid_image",
+    ),
     "a request for another operation": (
         lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, operation="fetch"),
         "invalid_request",
@@ -87,7 +91,7 @@ def store_signed_by(signer: Client, sender: Client, topic: topics.ImageTopic) ->
     sealed = sender.seal(topic)
     nonce = secrets.token_hex(16)
     digest = hashlib.sha256(sealed).hexdigest()
-    request = sender.request("store", topic=topic.image, name=None, size=7, sha256_sealed=digest, nonce=nonce)
+    request = sender.request("store", topic=topic.image, name=None, size=1, sha256_sealed=digest, nonce=nonce)
     return sender.store(sealed, topic, signed=signer.sign(request), nonce=nonce)
 
 
@@ -105,11 +109,13 @@ def test_an_image_is_not_stored_for(name: str, alice: Client, bob: Client, watch
 def test_an_image_without_its_owners_store_request_is_dropped(
     properties: dict[str, str], alice: Client, system: System, watcher: Watcher
 ) -> None:
-    topic = alice.new_topic()
+    topic, reply_topic = alice.new_topic(), topics.reply(alice.session.client_id, "store")
     sealed = alice.seal(topic)
-    alice.session.publish(topic.image, sealed, response_topic=alice.reply_topic, user_properties=properties).result(60)
-    wait_until(lambda: logged(system, f"dropped {topic.image}"), "a word in the log")
-    assert watcher.on(topic.announcement) == watcher.on(alice.reply_topic) == []
+    dropped = f"dropped {topics.PREFIX}/images/{alice.user}: "
+    before = logged(system, dropped)
+    alice.session.publish(topic.image, sealed, response_topic=reply_topic, user_properties=properties).result(60)
+    wait_until(lambda: logged(system, dropped) > before, "a word in the log")
+    assert watcher.on(topic.announcement) == watcher.on(reply_topic) == []
     assert_taken(alice.store(sealed, topic))
     assert watcher.on(topic.announcement)
 

@@ -89,7 +89,7 @@ def test_a_full_disk_is_tried_again(
     recipients = [alice.identity.registrar, bob.identity.certificate]
     topic, sealed = alice.seal(recipients, width=picture().facts.width + width)
     with full(monkeypatch):
-        alice.registrar.store(sealed, topic, name="boats.png", size=1)
+        alice.registrar.store(sealed, topic, name="boats.png", size=len(picture().content))
         bob.work()
         assert bob.entries == ({} if full is full_ledger or not width else {str(topic.image_id): "not_verified"})
     bob.receiver.try_postponed()
