@@ -104,11 +104,12 @@ def make_app(summary: str, program: str) -> typer.Typer:
 
     flag = typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
 
-    def options(*, show: bool = False) -> None:
+    # The name has an underscore, so that no command can have it: settings for commands are found by their names.
+    def options(*, show_version_only: bool = False) -> None:
         """Take what stands before the command."""
 
     # Set here, since Typer could not find this function's names in an annotation that is a string.
-    options.__annotations__["show"] = Annotated[bool, flag]
+    options.__annotations__["show_version_only"] = Annotated[bool, flag]
     app.callback()(options)
     return app
 

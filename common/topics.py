@@ -52,7 +52,6 @@ ALL_ANNOUNCEMENTS = f"{PREFIX}/announcements/#"
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _CLIENT_ID = re.compile(r"[0-9a-f]{32}(-[a-z0-9-]{1,32})?")
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _LONGEST_CHANNEL = 4
 
 
@@ -193,13 +192,12 @@ def parse_announcement(topic: str) -> ImageTopic | None:
 
 
 def _parse_image_topic(topic: str, head: str) -> ImageTopic | None:
-    owner, *words, image_id = topic.removeprefix(head).split("/")
-    if not topic.startswith(head) or not 1 <= len(words) <= _LONGEST_CHANNEL:
-        return None
-    if not all(_WORD.fullmatch(word) for word in (owner, *words)):
-        return None
-    parsed_id = parse_image_id(image_id)
-    return ImageTopic(owner, "/".join(words), parsed_id) if parsed_id else None
+    match topic.removeprefix(head).split("/") if topic.startswith(head) else []:
+        case [owner, *words, image_id] if 1 <= len(words) <= _LONGEST_CHANNEL:
+            parsed_id = parse_image_id(image_id)
+            if parsed_id and all(_WORD.fullmatch(word) for word in (owner, *words)):
+                return ImageTopic(owner, "/".join(words), parsed_id)
+    return None
 
 
 def parse_image_id(text: str) -> uuid.UUID | None:
@@ -233,15 +231,4 @@ def parse_request(topic: str) -> RequestTopic | None:
             and _CLIENT_ID.fullmatch(client_id)
         ):
             return RequestTopic(operation, user, client_id)
-    return None
-
-
-def parse_member(topic: str) -> tuple[str, str] | None:
-    """Return (user, fingerprint) of a topic under ``members/``."""
-    head = f"{PREFIX}/members/"
-    if not topic.startswith(head):
-        return None
-    match topic.removeprefix(head).split("/"):
-        case [user, fingerprint] if _WORD.fullmatch(user) and _FINGERPRINT.fullmatch(fingerprint):
-            return user, fingerprint
     return None

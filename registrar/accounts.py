@@ -98,12 +98,6 @@ class Accounts:
         """Return the newest valid certificate of every key, at most ``limit``."""
         return self._certificates(_newest_valid(now).limit(limit))
 
-    def is_current(self, fingerprint: str) -> bool:
-        """Tell whether the certificate is known and not revoked; whether it has expired is for the chain to say."""
-        query = select(CertificateRow.revoked_at).where(CertificateRow.fingerprint == fingerprint)
-        with transaction(self._engine) as session:
-            return session.execute(query).all() == [(None,)]
-
     def members(self, now: dt.datetime) -> list[Member]:
         """Return every account, by user name."""
         devices = (

@@ -106,6 +106,12 @@ def until(session: Session, word: str) -> list[Message]:
     raise AssertionError(f"{word} did not arrive")
 
 
+def next_message(session: Session) -> Message:
+    while not isinstance(arrived := session.receive(timeout=30), Message):
+        assert arrived is not None, "nothing arrives"
+    return arrived
+
+
 def payloads(session: Session, word: str = "now") -> list[bytes]:
     return [message.payload for message in until(session, word)]
 

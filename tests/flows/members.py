@@ -123,11 +123,14 @@ class Reader:
     def start(self) -> None:
         world = self.world
         self.identity = Identity.load(self.home, now=world.clock())
-        self.session = world.broker.session(self.identity.device.client_id("subscriber"), READING)
-        self.session.__enter__()
-        self.registrar = FaultyClient(self.session, self.identity, world.clock)
+        device = self.identity.device
+        self.asking = world.broker.session(device.client_id("asking", fresh=True))
+        self.asking.__enter__()
+        self.registrar = FaultyClient(self.asking, self.identity, world.clock)
         self.registrar.faults = []
         self.registrar.join()
+        self.session = self.asking.beside(device.client_id("subscriber"), READING)
+        self.session.__enter__()
         self.ledger = Ledger(self.home)
         self.receiver = Receiver(
             identity=self.identity,
@@ -143,6 +146,7 @@ class Reader:
 
     def stop(self) -> None:
         self.session.__exit__()
+        self.asking.__exit__()
         self.ledger.__exit__()
 
     def restart(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -25,20 +26,39 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+IN_FLIGHT = 20  # max_inflight_messages in broker/mosquitto.conf
+
+
 @dataclass
 class Client:
-    """What the broker keeps of a client id: its subscriptions, and what it has not acknowledged."""
+    """What the broker keeps of a client id: its subscriptions, what is not acknowledged, what is not sent yet."""
 
     filters: set[str] = field(default_factory=set)
     unacknowledged: dict[int, Message] = field(default_factory=dict)
+    queued: deque[Message] = field(default_factory=deque)
     session: SimulatedSession | None = None
     packet_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def deliver(self, message: Message) -> None:
-        packet_id = next(self.packet_ids)
-        self.unacknowledged[packet_id] = message
-        if self.session is not None:
+        self.queued.append(message)
+        self._send()
+
+    def acknowledge(self, packet_id: int) -> None:
+        self.unacknowledged.pop(packet_id, None)
+        self._send()
+
+    def _send(self) -> None:
+        while self.queued and self.session is not None and len(self.unacknowledged) < IN_FLIGHT:
+            packet_id = next(self.packet_ids)
+            message = self.unacknowledged[packet_id] = self.queued.popleft()
             self.session.arrive(replace(message, packet_id=packet_id))
+
+    def resume(self) -> None:
+        """Send what is not acknowledged once more, and then what is new."""
+        if self.session is not None:
+            for packet_id, message in list(self.unacknowledged.items()):
+                self.session.arrive(replace(message, packet_id=packet_id))
+        self._send()
 
 
 class Broker:
@@ -142,13 +162,15 @@ class SimulatedSession(Session):
             resumed = self._broker.attach(self, clean=clean)
             self._connection += 1
             self._arrivals.put(Connected(again=self._connection > 1, resumed=resumed))
-            for packet_id, message in list(self._kept.unacknowledged.items()):
-                self.arrive(replace(message, packet_id=packet_id))
+            self._kept.resume()
             for topic_filter, retained_once in self._wanted.items():
                 self._broker.subscribe(self.client_id, topic_filter, retained_once=retained_once)
 
     def show_certificate(self, certificate: Path, key: Path) -> None:
         self.shown = certificate.read_bytes(), key.read_bytes()
+
+    def beside(self, client_id: str, options: SessionOptions) -> SimulatedSession:
+        return self._broker.session(client_id, options)
 
     def subscribe(self, *filters: str, retained_once: bool = False) -> None:
         for topic_filter in filters:
@@ -215,8 +237,9 @@ class SimulatedSession(Session):
         return self._arrivals.next(timeout)
 
     def acknowledge(self, message: Message) -> None:
-        if message.connection == self._connection:
-            self._kept.unacknowledged.pop(message.packet_id, None)
+        with self._broker.lock:
+            if message.connection == self._connection:
+                self._kept.acknowledge(message.packet_id)
 
     def arrive(self, message: Message) -> None:
         """Take what the broker delivers."""
@@ -226,8 +249,8 @@ class SimulatedSession(Session):
 
     @property
     def unacknowledged(self) -> list[str]:
-        """The topics of what the broker would send again."""
-        return [message.topic for message in self._kept.unacknowledged.values()]
+        """The topics of what the broker would send again, and of what it has not sent yet."""
+        return [message.topic for message in (*self._kept.unacknowledged.values(), *self._kept.queued)]
 
     @property
     def _kept(self) -> Client:

@@ -14,7 +14,7 @@ from flows.interference import (
     names,
     withhold,
 )
-from flows.simulator import SimulatedSession
+from flows.simulator import IN_FLIGHT, SimulatedSession
 from flows.world import World
 
 from common import certificates, topics
@@ -114,6 +114,14 @@ def test_who_is_no_direct_recipient_gets_the_key_released(tmp_path: Path) -> Non
         assert posted.header.recipients == (certificates.fingerprint(alice.identity.registrar),)
         bob.work()
         assert_saved_once(bob, posted)
+
+
+def test_keys_are_released_for_more_than_the_broker_keeps_in_flight(tmp_path: Path) -> None:
+    with World(tmp_path, maximum_direct_recipients=1) as world:
+        alice, bob = world.owner("alice"), world.reader("bob")
+        posted = [alice.post() for _ in range(IN_FLIGHT)]
+        bob.work()
+        assert_saved_once(bob, *posted)
 
 
 def test_who_joins_later_gets_what_was_for_every_member(world: World, alice: Owner) -> None:

@@ -37,14 +37,14 @@ def test_a_certificate_is_renewed_after_two_thirds_of_its_life(world: World, age
     assert (renewed != aged.certificate) is is_due
     assert world.accounts.certificates_of("bob", NOW) == [renewed]
     if is_due:
-        assert bob.session.shown == (
+        assert bob.asking.shown == (
             authorities.Holder(aged.key, renewed).certificate_pem,
             read_private(bob.home / KEY),
         )
         bob.registrar.renew_when_due()
         assert bob.identity.certificate == renewed
     else:
-        assert bob.session.shown is None
+        assert bob.asking.shown is None
 
 
 def test_what_was_sealed_to_the_former_certificate_opens(world: World) -> None:
@@ -84,4 +84,4 @@ def test_a_renewal_that_gets_no_answer_changes_nothing(world: World) -> None:
     with pytest.raises(SessionError):
         bob.registrar.renew_when_due()
     assert Identity.load(bob.home, now=NOW).certificate == aged.certificate
-    assert bob.session.shown is None
+    assert bob.asking.shown is None

@@ -9,7 +9,6 @@ import authorities
 import pytest
 from authorities import DAY, NOW
 
-from common.certificates import fingerprint
 from common.errors import RefusedError
 from registrar.accounts import Accounts, Member
 from registrar.passwords import LOCKED
@@ -92,10 +91,9 @@ def test_every_device_of_a_user_has_its_certificate(accounts: Accounts) -> None:
 
 
 def test_of_one_key_the_newest_certificate_counts(accounts: Accounts) -> None:
-    old, new = add(accounts, "alice", KEYS[0]), add(accounts, "alice", KEYS[0])
+    _, new = add(accounts, "alice", KEYS[0]), add(accounts, "alice", KEYS[0])
     assert accounts.certificates_of("alice", NOW) == [new]
     assert accounts.all_certificates(NOW, limit=1) == [new]
-    assert accounts.is_current(fingerprint(old))
 
 
 def test_an_expired_certificate_is_not_handed_out(accounts: Accounts) -> None:
@@ -142,7 +140,6 @@ def test_who_is_revoked_has_nothing_left(accounts: Accounts) -> None:
     assert accounts.password_hash("alice") == LOCKED
     assert accounts.certificates_of("alice", NOW) == []
     assert accounts.all_certificates(NOW) == [others]
-    assert [accounts.is_current(fingerprint(one)) for one in (*mine, others)] == [False, False, True]
     assert accounts.revoked(NOW) == [(one.serial_number, NOW) for one in mine]
     refused("revoked", lambda: accounts.add_certificate("alice", certify("alice", KEYS[3]), NOW))
     refused("user_exists", lambda: accounts.create("alice", "a new hash", NOW))
@@ -165,10 +162,6 @@ def test_a_revoked_certificate_leaves_the_list_well_after_its_end(accounts: Acco
     accounts.revoke("alice", NOW)
     assert accounts.revoked(NOW + 30 * DAY) == [(certificate.serial_number, NOW)]
     assert accounts.revoked(NOW + 31 * DAY) == []
-
-
-def test_a_certificate_from_elsewhere_is_not_current(accounts: Accounts) -> None:
-    assert not accounts.is_current(fingerprint(certify("alice", KEYS[0])))
 
 
 def test_members_are_listed_with_their_devices(accounts: Accounts) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flows.simulator import Broker, SimulatedSession
-from real_broker import HERE, LASTING, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, payloads, until
+from real_broker import HERE, LASTING, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, next_message, payloads, until
 
 from common import topics
 from common.arrivals import Connected, Message
@@ -47,7 +47,8 @@ def test_the_simulated_session_does_all_that_the_real_one_does() -> None:
     assert public >= {"publish", "subscribe", "request", "receive", "acknowledge", "follow", "latest"}
     for name in public | {"__enter__", "__exit__"}:
         assert name in vars(SimulatedSession), name
-        assert inspect.signature(getattr(SimulatedSession, name)) == inspect.signature(getattr(Session, name)), name
+        simulated, real = (inspect.signature(getattr(kind, name)).parameters for kind in (SimulatedSession, Session))
+        assert simulated == real, name
 
 
 def test_a_filter_takes_its_topics_and_no_others(connect: Callable[..., Session]) -> None:
@@ -166,6 +167,30 @@ def test_what_is_not_acknowledged_comes_again(connect: Callable[..., Session]) -
             reader.acknowledge(message)
     with connect(ONE, LASTING) as reader:
         assert payloads(reader, "third") == []
+
+
+def test_only_so_much_comes_unacknowledged(connect: Callable[..., Session]) -> None:
+    with connect(ONE, LASTING) as reader, connect(OTHER) as writer:
+        reader.subscribe(f"{HERE}/+")
+        for number in range(25):
+            writer.publish(f"{HERE}/{number}", str(number).encode()).result(10)
+        window = [next_message(reader) for _ in range(20)]
+        assert reader.receive(timeout=0.5) is None
+        reader.acknowledge(window[0])
+        assert next_message(reader).payload == b"20"
+        for message in window[1:]:
+            reader.acknowledge(message)
+        assert [next_message(reader).payload for _ in range(4)] == [b"21", b"22", b"23", b"24"]
+    with connect(ONE):
+        pass
+
+
+def test_another_session_at_the_same_door(connect: Callable[..., Session]) -> None:
+    with connect(ONE) as reader, reader.beside(OTHER, QUICK) as writer:
+        assert writer.client_id == OTHER
+        reader.subscribe(f"{HERE}/+")
+        writer.publish(f"{HERE}/1", b"x").result(10)
+        assert payloads(reader) == [b"x"]
 
 
 def test_a_session_that_does_not_last_leaves_nothing(connect: Callable[..., Session]) -> None:

@@ -16,7 +16,7 @@ import authorities
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from real_broker import HERE, LASTING, NOW, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, payloads, until
+from real_broker import HERE, LASTING, NOW, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, next_message, payloads
 from system import free_ports
 
 from common import topics
@@ -111,12 +111,6 @@ def test_the_session_goes_on_when_the_broker_comes_back(mortal_broker: RealBroke
             asked = pool.submit(session.request, REQUEST, b"question", operation="members")
             answer(other)
             assert asked.result(30).payload == b"QUESTION"
-
-
-def next_message(session: Session) -> Message:
-    while not isinstance(arrived := session.receive(timeout=30), Message):
-        assert arrived is not None, "nothing arrives"
-    return arrived
 
 
 def test_an_acknowledgement_counts_for_the_connection_of_its_message(mortal_broker: RealBroker) -> None:

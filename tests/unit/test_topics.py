@@ -86,7 +86,6 @@ def test_a_request_topic_is_read_as_it_was_written(operation: str, user: str) ->
     assert topics.parse_request(written) == RequestTopic(operation, user, CLIENT_ID)
     assert topics.parse_request(topics.enrolment(CLIENT_ID)) == RequestTopic("enrol", None, CLIENT_ID)
     assert topics.parse_reply(topics.reply(CLIENT_ID, operation)) == (CLIENT_ID, operation)
-    assert topics.parse_member(topics.member(user, FINGERPRINT)) == (user, FINGERPRINT)
 
 
 ID = str(IMAGE_ID)
@@ -139,17 +138,6 @@ NOT_PARSED: dict[str, tuple[Callable[[str], object], list[str]]] = {
             "sealcast/v1/replies/+/members",
             f"sealcast/v1/trust/{CLIENT_ID}/members",
             f"{CLIENT_ID}/members",
-            "",
-        ],
-    ),
-    "member": (
-        topics.parse_member,
-        [
-            f"sealcast/v1/members/alice/{FINGERPRINT.upper()}",
-            f"sealcast/v1/members/alice/{FINGERPRINT[1:]}",
-            f"sealcast/v1/members/Alice/{FINGERPRINT}",
-            f"sealcast/v1/members/alice/{FINGERPRINT}/more",
-            f"sealcast/v1/trust/alice/{FINGERPRINT}",
             "",
         ],
     ),
