@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 FAILED, WRONG_USAGE = 1, 2
+_INTERRUPTED = 130  # what Typer makes of a KeyboardInterrupt
 _HELP = frozenset({"--help", "--version"})
 _GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words each takes
 
@@ -135,7 +136,7 @@ def run(
     except TyperException as error:
         sys.exit(fail(_wrong_usage(error, program), WRONG_USAGE))
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(fail(SealcastError("interrupted")))
+        sys.exit(fail(SealcastError("interrupted", hint="run the command again; what was done stays done")))
     except BrokenPipeError:
         # Whoever read our output is gone.
         _silence_stdout()
@@ -214,6 +215,8 @@ def _run(app: typer.Typer, program: str, given: list[str], shared_options: froze
         settings = _read_settings(_home_among(arguments) or default_home(program), known)
         defaults = {name: _as_defaults(settings, options) for name, options in repeatable.items()}
     result = command.main(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
+    if result == _INTERRUPTED:
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 

@@ -125,16 +125,17 @@ class Handlers:
             header = self._open_if_recipient(envelope, topic, sealed, now)
         except VerificationError as error:
             raise RefusedError("the sealed image is not acceptable", code="invalid_image") from error
-        if request.size != (header.size if header else min(request.size, len(sealed))):
-            raise RefusedError("the size is not that of the image", code="invalid_image")
+        if request.size > len(sealed):
+            raise RefusedError("the image would be larger than its envelope", code="invalid_image")
         own_key = certificates.subject_key_identifier(self.certificate)
         record = Record(
             image_id=topic.image_id,
             owner=topic.owner,
             channel=topic.channel,
+            # What can be seen of the signed header counts, whatever the request says.
             name=header.name if header else None,
             audience=header.audience if header else "named",
-            size=request.size,
+            size=header.size if header else request.size,
             sealed_size=len(sealed),
             sha256_sealed=request.sha256_sealed,
             wrapped_key=envelope.encrypted_key_for(own_key),

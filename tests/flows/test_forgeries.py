@@ -64,6 +64,18 @@ def test_an_altered_image_with_an_announcement_to_match_is_fetched(
     assert_saved_once(bob, posted)
 
 
+def test_an_owner_cannot_send_one_image_and_have_another_announced(world: World, alice: Owner, bob: Reader) -> None:
+    recipients = [alice.identity.registrar, bob.identity.certificate]
+    topic, announced = alice.seal(recipients, caption="announced")
+    _, other = alice.seal(recipients, caption="other", image_id=topic.image_id, topic=topic.image)
+    interfere(
+        world, bob, lambda message: [replace(message, payload=other) if message.topic == topic.image else message]
+    )
+    alice.registrar.store(announced, topic, name="boats.png", size=len(picture().content))
+    bob.work()
+    assert [saved["caption"] for saved in bob.printer.named("saved")] == ["announced"]
+
+
 def test_a_refused_image_does_not_keep_the_next_one_back(alice: Owner, bob: Reader) -> None:
     recipients = [alice.identity.registrar, bob.identity.certificate]
     topic, sealed = alice.seal(recipients, width=picture().facts.width + 1)
