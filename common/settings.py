@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import PositiveFloat, PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     minimum_password_length: PositiveInt = 15
     maximum_password_length: PositiveInt = 1024
-    password_queue: PositiveInt = 32
+    password_queue: NonNegativeInt = 32
     request_workers: PositiveInt = 4
     request_queue: PositiveInt = 64
 

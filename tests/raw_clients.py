@@ -106,7 +106,7 @@ class Client:
         **changes: Any,  # noqa: ANN401 - any JSON
     ) -> messages.Reply:
         """Publish a sealed image with a store request, and return the reply."""
-        request = self.request("store", topic=image.image, name=None, size=CHELSEA.stat().st_size) | {
+        request = self.request("store", topic=image.image, name=CHELSEA.name, size=CHELSEA.stat().st_size) | {
             "sha256_sealed": hashlib.sha256(sealed).hexdigest(),
             **changes,
         }
