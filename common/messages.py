@@ -25,45 +25,19 @@ from pydantic import (
     field_serializer,
 )
 
+from common.display import Caption, DisplayName
 from common.errors import VerificationError
 
 if TYPE_CHECKING:
     import datetime as dt
 
 STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
-LONGEST_NAME, LONGEST_CAPTION = 255, 1000  # characters
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-# Controls, separators of lines, and the marks that turn the reading direction of a terminal or a page.
-_CONTROLS = r"\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
-_UNDISPLAYABLE = re.compile(rf"[{_CONTROLS}]")
-_NO_NAME = re.compile(rf"[{_CONTROLS}/\\]")
 _EARLIEST, _LATEST = 2000, 9998  # years that every time zone and database can represent
 _LONGEST_REASON = 64  # characters of a name that a stranger chose
-
-
-def make_name(text: str) -> str:
-    """Return ``text`` without what a display name may not have."""
-    return _NO_NAME.sub("_", text.encode(errors="replace").decode())
-
-
-def is_displayable(text: str) -> bool:
-    """Tell whether a terminal or a page shows ``text`` as what it is."""
-    return _UNDISPLAYABLE.search(text) is None
-
-
-def _check_name(text: str) -> str:
-    if _NO_NAME.search(text):
-        raise ValueError("control characters and path separators are not allowed")
-    return text
-
-
-def _check_caption(text: str) -> str:
-    if not is_displayable(text):
-        raise ValueError("control characters are not allowed")
-    return text
 
 
 def _check_time(time: dt.datetime) -> dt.datetime:
@@ -72,8 +46,6 @@ def _check_time(time: dt.datetime) -> dt.datetime:
     return time
 
 
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME), AfterValidator(_check_name)]
-Caption = Annotated[str, StringConstraints(max_length=LONGEST_CAPTION), AfterValidator(_check_caption)]
 Time = Annotated[AwareDatetime, AfterValidator(_check_time)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Size = Annotated[int, Field(ge=0, lt=2**63)]

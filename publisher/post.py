@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from common import images, messages, topics
+from common import display, images, messages, topics
 from common.certificates import fingerprint
 from common.errors import ConfigurationError, SealcastError, SessionError
 from common.metadata import strip_metadata
@@ -175,13 +175,13 @@ def _check_caption(caption: str) -> None:
         raise ConfigurationError(
             "the caption is not UTF-8", hint="set the terminal's encoding to UTF-8", code="invalid_caption"
         ) from error
-    if not messages.is_displayable(caption):
+    if not display.is_displayable(caption):
         raise ConfigurationError(
             "the caption has control characters", hint="write it in one line of plain text", code="invalid_caption"
         )
-    if len(caption) > messages.LONGEST_CAPTION:
+    if len(caption) > display.LONGEST_CAPTION:
         raise ConfigurationError(
-            f"the caption is longer than {messages.LONGEST_CAPTION:,} characters",
+            f"the caption is longer than {display.LONGEST_CAPTION:,} characters",
             hint="shorten it",
             code="invalid_caption",
         )
@@ -189,4 +189,4 @@ def _check_caption(caption: str) -> None:
 
 def display_name(file: Path) -> str:
     """Return the file's name as readers may see it: no controls, no separators, not too long."""
-    return messages.make_name(file.name)[-messages.LONGEST_NAME :] or "image"
+    return display.make_name(file.name)[-display.LONGEST_NAME :] or "image"

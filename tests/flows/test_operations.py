@@ -174,6 +174,18 @@ def test_what_a_member_would_refuse_is_not_stored(world: World, alice: Owner) ->
     assert world.archive.contains(topic.image_id)
 
 
+def test_what_can_be_seen_of_an_image_for_named_people_has_to_fit(world: World, alice: Owner) -> None:
+    bob, mallory = world.identity("bob"), world.owner("mallory")
+    topic, good = alice.seal([bob.certificate], audience="named")
+    _, other_id = alice.seal([bob.certificate], audience="named")
+    _, others = mallory.seal([bob.certificate], audience="named", image_id=topic.image_id, topic=topic.image)
+    for sealed in (other_id, others):
+        with pytest.raises(RefusedError) as caught:
+            store(alice, topic, sealed)
+        assert refusal(caught) == "invalid_image"
+    assert store(alice, topic, good).image_id == topic.image_id
+
+
 def test_an_image_is_stored_as_its_owner_signed_for_it(world: World, alice: Owner) -> None:
     topic, sealed = alice.seal([alice.identity.registrar])
     world.broker.carry = lambda _client_id, message: [

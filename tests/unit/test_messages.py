@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sealed_images import make_header
 
-from common import messages
+from common import display, messages
 from common.errors import VerificationError
 from common.messages import Announcement, EnrolRequest, FetchResult, ImageHeader, MembersRequest, Reply, ReplyError
 
@@ -161,25 +161,25 @@ def test_an_image_header_of_another_kind_is_refused(changes: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("name", ["a", "a" * 255, "Katze auf Sofa.png", "猫.png", ".hidden", "a:b"])
 def test_these_are_names_for_display(name: str) -> None:
-    assert messages.make_name(name) == name
+    assert display.make_name(name) == name
     assert messages.read(ImageHeader, json.dumps(HEADER | {"name": name})).name == name
 
 
 @pytest.mark.parametrize("caption", ["", "a" * 1000, "a/b", "Katze — auf dem Sofa", "猫"])
 def test_these_are_captions(caption: str) -> None:
-    assert messages.is_displayable(caption)
+    assert display.is_displayable(caption)
     assert messages.read(ImageHeader, json.dumps(HEADER | {"caption": caption})).caption == caption
 
 
 @given(name=st.text(min_size=1, max_size=255, alphabet=st.characters()))
 def test_any_name_can_be_made_one_for_display(name: str) -> None:
-    displayable = messages.make_name(name)
+    displayable = display.make_name(name)
     assert len(displayable) == len(name)
     assert messages.read(ImageHeader, json.dumps(HEADER | {"name": displayable})).name == displayable
 
 
 def test_a_file_name_that_is_no_text_can_be_made_one_for_display() -> None:
-    assert messages.make_name("caf\udcff/\u202e.jpg") == "caf?__.jpg"
+    assert display.make_name("caf\udcff/\u202e.jpg") == "caf?__.jpg"
 
 
 def test_the_announcement_is_that_of_the_protocol() -> None:

@@ -1,4 +1,4 @@
-"""The MQTT 5 session as one context manager; the only importer of paho.
+"""The MQTT 5 session as one context manager; this package is the only importer of paho.
 
 Inside, paho's thread keeps the connection, comes back by itself after a loss and subscribes again; outside, a
 program publishes, asks and receives in its own thread. Every failure is a SessionError or a RefusedError with a
@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import logging
 import secrets
-import socket
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
-import paho.mqtt.properties
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.exception import MalformedPacket
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import topics
 from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
-from common.errors import RefusedError, SessionError
+from common.errors import SessionError
 from common.outcomes import Outcomes, fail, fulfil
+from common.session.packets import connect_properties, publish_properties, refusal, send_at_once
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from paho.mqtt.client import ConnectFlags, DisconnectFlags, SocketLike
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags
     from paho.mqtt.reasoncodes import ReasonCode
 
     from common.connection import Address
@@ -75,7 +71,7 @@ class Session:
         client.connect_timeout = self._options.connect_timeout
         client.reconnect_delay_set(1, max(1, int(self._options.longest_reconnect_wait)))
         client.max_queued_messages_set(0)
-        client.on_socket_open = _send_at_once
+        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -90,7 +86,7 @@ class Session:
                 self._address.port,
                 KEEPALIVE_SECONDS,
                 clean_start=self._options.expiry == 0,
-                properties=self._connect_properties(),
+                properties=connect_properties(self._options),
             )
         except (OSError, ValueError) as error:  # ValueError: what cannot be a host name
             raise explain(error, self._address) from error
@@ -170,15 +166,7 @@ class Session:
         user_properties: Mapping[str, str] | None = None,
     ) -> Future[None]:
         """Publish at QoS 1; the future is done with the broker's acknowledgement, or fails with RefusedError."""
-        properties = _properties(PacketTypes.PUBLISH)
-        if content_type:
-            properties.ContentType = content_type
-        if response_topic:
-            properties.ResponseTopic = response_topic
-        if correlation:
-            properties.CorrelationData = correlation
-        if user_properties:
-            properties.UserProperty = list(user_properties.items())
+        properties = publish_properties(content_type, response_topic, correlation, user_properties)
         information = self._client.publish(topic, payload, QOS, retain, properties)
         return self._deliveries.of(information.mid)
 
@@ -246,15 +234,6 @@ class Session:
         _, packet_id = self._client.subscribe(list(subscriptions.items()))
         return self._grants.of(packet_id or 0)
 
-    def _connect_properties(self) -> Properties:
-        properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = self._options.expiry
-        if self._options.receive_maximum is not None:
-            properties.ReceiveMaximum = self._options.receive_maximum
-        if self._options.maximum_packet_size is not None:
-            properties.MaximumPacketSize = self._options.maximum_packet_size
-        return properties
-
     def _on_connect(
         self, _client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, _properties: object
     ) -> None:
@@ -288,21 +267,16 @@ class Session:
             _log.warning("lost the connection to the broker, trying again: %s", str(reason).lower())
 
     def _on_subscribe(
-        self,
-        _client: Client,
-        _data: object,
-        packet_id: int,
-        reasons: Iterable[ReasonCode],
-        _properties: object,
+        self, _client: Client, _data: object, packet_id: int, reasons: Iterable[ReasonCode], _properties: object
     ) -> None:
         refused = next((reason for reason in reasons if reason.is_failure), None)
-        self._grants.conclude(packet_id, _refusal(refused))
+        self._grants.conclude(packet_id, refusal(refused))
 
     def _on_publish(
         self, _client: Client, _data: object, packet_id: int, reason: ReasonCode, _properties: object
     ) -> None:
         # paho calls a refused publish delivered: only the reason code tells (measured).
-        self._deliveries.conclude(packet_id, _refusal(reason if reason.is_failure else None))
+        self._deliveries.conclude(packet_id, refusal(reason if reason.is_failure else None))
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
         properties = received.properties
@@ -324,38 +298,3 @@ class Session:
         )
         if self._arrivals.put(message):
             self.acknowledge(message)
-
-
-def _read_utf8(buffer: bytes, longest: int) -> tuple[str, int]:
-    """Return a UTF-8 string of a property and its length with its prefix (MQTT 5, section 1.5.4).
-
-    In place of paho's, which ends the connection over U+FEFF: a broker need not refuse it, so the message comes again
-    with every connection, and whoever may publish could lock a session out for good (measured).
-    """
-    length = int.from_bytes(buffer[:2])
-    if length + 2 > min(longest, len(buffer)):
-        raise MalformedPacket("a string is longer than its packet")
-    return bytes(buffer[2 : 2 + length]).decode(errors="replace"), length + 2
-
-
-paho.mqtt.properties.readUTF = _read_utf8
-
-
-def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:
-    # Small packets wait 40 ms for each other otherwise (measured: Nagle's algorithm against delayed acknowledgements).
-    if isinstance(opened, socket.socket):
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _refusal(reason: ReasonCode | None) -> RefusedError | None:
-    if reason is None:
-        return None
-    return RefusedError(
-        f"the broker refused: {str(reason).lower()}",
-        hint="the topic may belong to someone else, or the message may be larger than the broker takes",
-        code="refused_by_broker",
-    )
-
-
-def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho has no types there
