@@ -103,15 +103,9 @@ def test_without_mosquitto_the_registrar_says_what_to_install(monkeypatch: pytes
     ("command", "error", "hint"),
     [
         ([], "missing command", "see subscriber --help"),
-        (["--json"], "missing command", "see subscriber --help"),
         (["receive"], "no such command 'receive'", "see subscriber --help"),
-        (["--frobnicate"], "no such option: --frobnicate", "see subscriber --help"),
         (["run", "--frobnicate"], "no such option: --frobnicate", "see subscriber run --help"),
-        (["run", "public"], "unexpected extra argument", "see subscriber run --help"),
         (["run", "--count", "0"], "invalid value for '--count'", "see subscriber run --help"),
-        (["run", "--port", "70000"], "invalid value for '--port'", "see subscriber run --help"),
-        (["run", "--port"], "option '--port' requires an argument", "see subscriber --help"),
-        (["register"], "missing argument 'user'", "see subscriber register --help"),
         (["run", "--home"], "option '--home' requires an argument", "see subscriber --help"),
     ],
 )

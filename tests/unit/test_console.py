@@ -1,22 +1,17 @@
 from __future__ import annotations
 
-import io
 import json
 import os
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
-from system import ROOT
 from typer.main import get_command
 
 from common import console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
-from common.errors import ConfigurationError, RefusedError
+from common.errors import RefusedError
 from common.member_commands import SHARED_OPTIONS
 from publisher.__main__ import app as publisher
 from subscriber.__main__ import app as subscriber
@@ -228,100 +223,3 @@ def test_a_value_that_does_not_fit_is_wrong_usage_wherever_it_comes_from(
     assert code == "2"
     assert error.startswith("error: invalid value for '--number' (env var: 'SEALCAST_NUMBER')")
     assert hint == ("hint: see sample show --help; what is not given comes from the environment or from settings.toml")
-
-
-# Printing
-
-
-def test_a_person_reads_lines_and_a_program_reads_json(capsys: pytest.CaptureFixture[str]) -> None:
-    Printer(as_json=False).event("a line", event="x")
-    Printer(as_json=False).event(None, event="x")
-    Printer(as_json=True).event("a line", event="x", path=Path("/a/é"), name=None)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "a line"
-    assert [json.loads(line) for line in lines[1:]] == [{"event": "x", "path": "/a/é", "name": None}]
-
-
-def test_what_is_no_text_is_printed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    Printer(as_json=False).event("caf\udcff")
-    Printer(as_json=True).event(None, name="caf\udcff")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "caf\\udcff"
-    assert json.loads(lines[1]) == {"name": "caf\udcff"}
-
-
-# Passwords
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [(b"secret\n", "secret"), (b"secret\r\nmore\n", "secret"), (b" with spaces ", " with spaces "), (b"\xc3\xa9", "é")],
-)
-def test_a_password_is_the_first_line_of_stdin(monkeypatch: pytest.MonkeyPatch, given: bytes, expected: str) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
-    assert console.read_password(from_stdin=True, prompt="", confirm=False) == expected
-
-
-@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [(b"", "the password is empty"), (b"\nsecret", "the password is empty"), (b"caf\xff", "the password is not UTF-8")],
-)
-def test_what_is_no_password_is_explained(
-    monkeypatch: pytest.MonkeyPatch, given: bytes, message: str, errors: str
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8", errors=errors))
-    with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=True, prompt="", confirm=False)
-    assert raised.value.message == message
-    assert raised.value.hint
-
-
-def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
-    with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=False, prompt="", confirm=False)
-    assert raised.value.hint == "use --password-stdin"
-
-
-# What is remembered
-
-
-def test_what_is_remembered_replaces_the_old_and_keeps_the_rest(tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_text('# mine\nport = 1\nreply_timeout = 5 # é\nbroker="old"\n', encoding="utf-8")
-    console.remember(tmp_path, broker='with "quotes"', port=2)
-    console.remember(tmp_path, broker='with "quotes"', port=3)
-    text = path.read_text(encoding="utf-8")
-    assert tomllib.loads(text) == {"broker": 'with "quotes"', "port": 3, "reply_timeout": 5}
-    assert text.count("# mine") == text.count("# é") == 1
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_what_is_remembered_first_makes_the_file(tmp_path: Path) -> None:
-    console.remember(tmp_path, broker="localhost")
-    assert (tmp_path / "settings.toml").read_text() == 'broker = "localhost"\n'
-
-
-# Being stopped
-
-STOPPED = """
-import os, signal, sys
-from common.console import Stop
-stop = Stop()
-print(bool(stop), flush=True)
-os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-print(stop.wait(60), bool(stop))
-"""
-
-
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_daemon_learns_that_it_is_to_stop(number: str) -> None:
-    done = subprocess.run([sys.executable, "-c", STOPPED, number], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == ["False", "True", "True"]
-
-
-def test_the_programs_share_the_members_folder_and_the_registrar_has_its_own() -> None:
-    homes = [console.default_home(program) for program in ("publisher", "subscriber", "registrar")]
-    assert homes[0] == homes[1] != homes[2]
-    assert {home.parent.name for home in homes} == {"sealcast"}
