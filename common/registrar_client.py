@@ -71,14 +71,18 @@ class RegistrarClient:
         result = self._ask(request, messages.MembersResult)
         return [certificates.read_certificate(pem.encode()) for pem in result.certificates], self._identity.registrar
 
-    def store(self, sealed: bytes, topic: ImageTopic, *, name: str | None, size: int) -> messages.StoreResult:
+    def store(
+        self, sealed: bytes, topic: ImageTopic, *, name: str | None, size: int, expires_at: dt.datetime | None = None
+    ) -> messages.StoreResult:
         """Publish a sealed image and return when it is stored; ``size`` is that of the image."""
+        now = self._clock()
         request = messages.StoreRequest(
             topic=topic.image,
-            sent_at=self._clock(),
+            sent_at=now,
             name=name,
             size=size,
             sha256_sealed=hashlib.sha256(sealed).hexdigest(),
+            expires_at=expires_at,
         )
         signed = self._sign(request)
         reply = self._session.request(
@@ -86,6 +90,7 @@ class RegistrarClient:
             sealed,
             operation=request.operation,
             user_properties={messages.STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
+            expiry=messages.seconds_left(expires_at, now),
         )
         return self._read(reply.payload, request, signed, messages.StoreResult)
 
@@ -96,9 +101,14 @@ class RegistrarClient:
         )
         return self._ask(request, messages.ReleaseResult)
 
-    def fetch(self, image_id: uuid.UUID, maximum_size: int) -> tuple[bytes, messages.FetchResult]:
-        """Return a sealed image from the archive, and the last of the replies that brought it."""
-        sealed = bytearray()
+    def fetch(
+        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None
+    ) -> tuple[bytes, messages.FetchResult]:
+        """Return a sealed image from the archive, and the last of the replies that brought it.
+
+        ``begun`` is what an earlier try has brought of it; it grows, so that a later try can go on from there.
+        """
+        sealed = bytearray() if begun is None else begun
         while True:
             request = messages.FetchRequest(
                 topic=self._topic("fetch"), sent_at=self._clock(), image_id=image_id, offset=len(sealed)
@@ -106,11 +116,23 @@ class RegistrarClient:
             part = self._ask(request, messages.FetchResult)
             if not part.data or part.offset != len(sealed):
                 raise _untrusted("it has another part of the image than was asked for")
-            sealed += part.data
-            if not len(sealed) <= part.sealed_size <= maximum_size:
+            if not len(sealed) + len(part.data) <= part.sealed_size <= maximum_size:
                 raise _untrusted("it is about an image that is too large")
+            sealed += part.data
             if len(sealed) == part.sealed_size:
                 return bytes(sealed), part
+
+    def list(self, order: messages.Order, mark: str | None, limit: int = messages.LONGEST_PAGE) -> messages.ListResult:
+        """Return a page of what the catalogue has for this reader, from ``mark`` on."""
+        request = messages.ListRequest(
+            topic=self._topic("list"), sent_at=self._clock(), order=order, mark=mark, limit=limit
+        )
+        return self._ask(request, messages.ListResult)
+
+    def remove(self, image_id: uuid.UUID) -> messages.RemoveResult:
+        """Have an image of one's own removed."""
+        request = messages.RemoveRequest(topic=self._topic("remove"), sent_at=self._clock(), image_id=image_id)
+        return self._ask(request, messages.RemoveResult)
 
     def renew_when_due(self) -> None:
         """Renew the certificate once two thirds of its life are over."""

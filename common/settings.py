@@ -43,6 +43,19 @@ class Settings(BaseSettings):
     # Each holds an image a few times over in memory.
     posts_at_once: PositiveInt = 3
 
+    # Of one owner, in the registrar's archive.
+    owner_images: PositiveInt = 100_000
+    owner_bytes: PositiveInt = 100 * 1024 * MEBIBYTE
+    # Days after which the registrar removes an image; 0: it keeps all.
+    retention_days: NonNegativeInt = 0
+    # How many announcements a second are published again to a broker that has lost them: others get their turn.
+    rebuild_rate: PositiveInt = 1_000
+
+    # How often a reader asks for what it may have missed, besides every connection.
+    catch_up_seconds: PositiveFloat = 300.0
+    # A reader tries again what a full disk or a silent registrar has kept from being saved.
+    retry_seconds: PositiveFloat = 15.0
+
     connect_timeout: PositiveFloat = 10.0
     reply_timeout: PositiveFloat = 30.0
     reconnect_longest_wait: PositiveFloat = 30.0
@@ -55,6 +68,8 @@ class Settings(BaseSettings):
     # Long before nextUpdate: after it the broker locks every member out (measured, 2.0.11 and 2.1.2).
     crl_reissue_days: PositiveInt = 1
 
+    # Long enough for a reply to arrive after a lost connection.
+    publisher_session_seconds: PositiveInt = 300
     subscriber_session_seconds: PositiveInt = 7 * 24 * 3600
     registrar_session_seconds: PositiveInt = 24 * 3600
     # Images that wait in memory for their announcement; past either bound the oldest is fetched again later. Both are

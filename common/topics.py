@@ -17,6 +17,7 @@ from common.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
 PREFIX = "sealcast/v1"
 DEFAULT_CHANNEL = "public"
@@ -175,6 +176,18 @@ def images(channel_filter: str) -> str:
 def announcements(channel_filter: str) -> str:
     """Return the filter for every owner's announcements on the channels of ``channel_filter``."""
     return f"{PREFIX}/announcements/+/{check_channel_filter(channel_filter)}{_id_level(channel_filter)}"
+
+
+def is_among(channel: str, channel_filters: Iterable[str]) -> bool:
+    """Tell whether a channel is one of those that the filters ask for (MQTT 5, section 4.7)."""
+    return any(_matches(channel.split("/"), wanted.split("/")) for wanted in channel_filters)
+
+
+def _matches(words: list[str], wanted: list[str]) -> bool:
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        words = words[: len(wanted)]
+    return len(words) == len(wanted) and all(want in {"+", word} for word, want in zip(words, wanted, strict=True))
 
 
 def _id_level(channel_filter: str) -> str:

@@ -108,6 +108,7 @@ class Client:
         """Publish a sealed image with a store request, and return the reply."""
         request = self.request("store", topic=image.image, name=CHELSEA.name, size=CHELSEA.stat().st_size) | {
             "sha256_sealed": hashlib.sha256(sealed).hexdigest(),
+            "expires_at": None,
             **changes,
         }
         sent = signed or self.sign(request)

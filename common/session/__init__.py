@@ -21,7 +21,8 @@ from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
 from common.errors import SessionError
 from common.outcomes import Outcomes, fail, fulfil
-from common.session.packets import connect_properties, publish_properties, refusal, send_at_once
+from common.session.packets import connect_properties, publish_properties, read_publish, refusal, send_at_once
+from common.session.patience import Patience
 
 if TYPE_CHECKING:
     import ssl
@@ -58,6 +59,7 @@ class Session:
         self._grants = Outcomes()
         self._first_outcome: Future[Connected] = Future()
         self._connection = 0
+        self._patience = Patience(address, self._options.longest_reconnect_wait)
         self._client = self._prepare()
 
     def _prepare(self) -> Client:
@@ -69,10 +71,10 @@ class Session:
         )
         client.tls_set_context(self._context)
         client.connect_timeout = self._options.connect_timeout
-        client.reconnect_delay_set(1, max(1, int(self._options.longest_reconnect_wait)))
         client.max_queued_messages_set(0)
         client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
@@ -164,9 +166,13 @@ class Session:
         response_topic: str | None = None,
         correlation: bytes | None = None,
         user_properties: Mapping[str, str] | None = None,
+        expiry: int | None = None,
     ) -> Future[None]:
-        """Publish at QoS 1; the future is done with the broker's acknowledgement, or fails with RefusedError."""
-        properties = publish_properties(content_type, response_topic, correlation, user_properties)
+        """Publish at QoS 1; the future is done with the broker's acknowledgement, or fails with RefusedError.
+
+        After ``expiry`` seconds the broker forgets the message.
+        """
+        properties = publish_properties(content_type, response_topic, correlation, user_properties, expiry)
         information = self._client.publish(topic, payload, QOS, retain, properties)
         return self._deliveries.of(information.mid)
 
@@ -178,6 +184,7 @@ class Session:
         operation: str,
         content_type: str = "application/cms",
         user_properties: Mapping[str, str] | None = None,
+        expiry: int | None = None,
     ) -> Message:
         """Publish a request and return the reply to it (docs/protocol.md, "Requests and replies").
 
@@ -192,6 +199,7 @@ class Session:
                 response_topic=topics.reply(self.client_id, operation),
                 correlation=correlation,
                 user_properties=user_properties,
+                expiry=expiry,
             )
             self._await(delivered, self._options.reply_timeout, "what was sent")
             try:
@@ -247,10 +255,9 @@ class Session:
             return
         self._connection += 1
         connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
-        if connected.again:
-            _log.info("connected to the broker again, session %s", "resumed" if connected.resumed else "new")
-            if self._subscriptions:
-                self._ask_for(self._subscriptions)
+        self._patience.end(resumed=connected.resumed)
+        if connected.again and self._subscriptions:
+            self._ask_for(self._subscriptions)
         fulfil(self._first_outcome, connected)
         self._arrivals.put(connected)
 
@@ -264,7 +271,13 @@ class Session:
             code="connection_closed",
         )
         if not fail(self._first_outcome, error) and reason.is_failure:
-            _log.warning("lost the connection to the broker, trying again: %s", str(reason).lower())
+            self._wait(self._patience.wait_after_loss(str(reason).lower()))
+
+    def _on_connect_fail(self, _client: Client, _data: object) -> None:
+        self._wait(self._patience.wait_after_failure())
+
+    def _wait(self, seconds: float) -> None:
+        self._client.reconnect_delay_set(seconds, seconds)  # type: ignore[arg-type]  # fractions do as well
 
     def _on_subscribe(
         self, _client: Client, _data: object, packet_id: int, reasons: Iterable[ReasonCode], _properties: object
@@ -279,22 +292,9 @@ class Session:
         self._deliveries.conclude(packet_id, refusal(reason if reason.is_failure else None))
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
-        properties = received.properties
-        try:
-            topic = received.topic
-        except UnicodeDecodeError:
+        message = read_publish(received, self._connection)
+        if message is None:
             # An exception here would end paho's thread. Only a broker that means harm sends such a topic.
             _log.warning("dropped a message whose topic is not UTF-8")
-            return
-        message = Message(
-            topic=topic,
-            payload=bytes(received.payload),
-            retained=bool(received.retain),
-            response_topic=getattr(properties, "ResponseTopic", None),
-            correlation=getattr(properties, "CorrelationData", None),
-            user_properties=dict(getattr(properties, "UserProperty", ())),
-            packet_id=received.mid,
-            connection=self._connection,
-        )
-        if self._arrivals.put(message):
+        elif self._arrivals.put(message):
             self.acknowledge(message)

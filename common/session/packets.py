@@ -10,15 +10,18 @@ from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from common.arrivals import Message
 from common.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from paho.mqtt.client import Client, SocketLike
+    from paho.mqtt.client import Client, MQTTMessage, SocketLike
     from paho.mqtt.reasoncodes import ReasonCode
 
     from common.connection import SessionOptions
+
+_LONGEST_EXPIRY = 2**32 - 1  # seconds; MQTT 5, section 3.3.2.3.3
 
 
 def connect_properties(options: SessionOptions) -> Properties:
@@ -37,8 +40,9 @@ def publish_properties(
     response_topic: str | None,
     correlation: bytes | None,
     user_properties: Mapping[str, str] | None,
+    expiry: int | None,
 ) -> Properties:
-    """Return the properties of a PUBLISH, without those that are None or empty."""
+    """Return the properties of a PUBLISH, without those that are None or empty; ``expiry`` is in seconds."""
     properties = _properties(PacketTypes.PUBLISH)
     if content_type:
         properties.ContentType = content_type
@@ -46,9 +50,30 @@ def publish_properties(
         properties.ResponseTopic = response_topic
     if correlation:
         properties.CorrelationData = correlation
+    if expiry is not None:
+        properties.MessageExpiryInterval = min(expiry, _LONGEST_EXPIRY)
     if user_properties:
         properties.UserProperty = list(user_properties.items())
     return properties
+
+
+def read_publish(received: MQTTMessage, connection: int) -> Message | None:
+    """Return what a PUBLISH on this connection brings, or None where its topic is not UTF-8."""
+    properties = received.properties
+    try:
+        topic = received.topic
+    except UnicodeDecodeError:
+        return None
+    return Message(
+        topic=topic,
+        payload=bytes(received.payload),
+        retained=bool(received.retain),
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+        user_properties=dict(getattr(properties, "UserProperty", ())),
+        packet_id=received.mid,
+        connection=connection,
+    )
 
 
 def send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:

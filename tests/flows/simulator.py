@@ -202,6 +202,7 @@ class SimulatedSession(Session):
         response_topic: str | None = None,
         correlation: bytes | None = None,
         user_properties: Mapping[str, str] | None = None,
+        expiry: int | None = None,  # noqa: ARG002 - time does not pass here
     ) -> Future[None]:
         self._broker.publish(Message(topic, payload, retain, response_topic, correlation, user_properties or {}))
         delivered: Future[None] = Future()
@@ -216,6 +217,7 @@ class SimulatedSession(Session):
         operation: str,
         content_type: str = "application/cms",  # noqa: ARG002 - nobody here looks at it
         user_properties: Mapping[str, str] | None = None,
+        expiry: int | None = None,  # noqa: ARG002 - time does not pass here
     ) -> Message:
         correlation = secrets.token_bytes(16)
         message = Message(

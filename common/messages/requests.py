@@ -1,0 +1,136 @@
+"""Requests to the registrar (docs/protocol.md, "Requests and replies", "Operations")."""
+
+from __future__ import annotations
+
+import functools
+import re
+import secrets
+import uuid
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_serializer
+
+from common.display import DisplayName
+from common.errors import VerificationError
+from common.messages.fields import Hex32, Hex64, Message, Size, Time, UserName, demand_all, first_reason
+
+STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
+LONGEST_PAGE = 100  # entries of the catalogue in one reply
+Order = Literal["oldest", "newest"]  # which come first
+_NONCE = re.compile(r"[0-9a-f]{32}")
+
+
+def _fresh_nonce() -> str:
+    return secrets.token_hex(16)
+
+
+class BaseRequest(Message):
+    """What every request has (docs/protocol.md, "Requests and replies")."""
+
+    version: Literal[1] = 1
+    purpose: Literal["sealcast-request"] = "sealcast-request"
+    topic: str
+    nonce: Hex32 = Field(default_factory=_fresh_nonce)
+    sent_at: Time
+
+
+class EnrolRequest(BaseRequest):
+    """Register a user, or log in on this device."""
+
+    operation: Literal["enrol"] = "enrol"
+    user: str
+    password: SecretStr
+    csr: str
+
+    @field_serializer("password", when_used="json")
+    def _reveal_password(self, password: SecretStr) -> str:
+        # The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
+        return password.get_secret_value()
+
+
+class RenewRequest(BaseRequest):
+    """Ask for a new certificate."""
+
+    operation: Literal["renew"] = "renew"
+    csr: str
+
+
+class MembersRequest(BaseRequest):
+    """Ask for the certificates of the named users, or of every member (``users`` is None)."""
+
+    operation: Literal["members"] = "members"
+    users: Annotated[tuple[UserName, ...], Field(min_length=1, max_length=64)] | None
+
+
+class StoreRequest(BaseRequest):
+    """Travels with an image, and asks that it be stored and announced."""
+
+    operation: Literal["store"] = "store"
+    name: DisplayName | None
+    size: Size
+    sha256_sealed: Hex64
+    expires_at: Time | None = None
+
+
+class ReleaseRequest(BaseRequest):
+    """Ask for the content keys of images for members."""
+
+    operation: Literal["release"] = "release"
+    image_ids: Annotated[tuple[uuid.UUID, ...], Field(min_length=1, max_length=64)]
+
+
+class FetchRequest(BaseRequest):
+    """Ask for a part of a stored sealed image."""
+
+    operation: Literal["fetch"] = "fetch"
+    image_id: uuid.UUID
+    offset: Size
+
+
+class ListRequest(BaseRequest):
+    """Ask for a page of the catalogue, from a mark on, or from its beginning or its end where the mark is None."""
+
+    operation: Literal["list"] = "list"
+    order: Order
+    mark: Annotated[str, Field(max_length=64)] | None
+    limit: Annotated[int, Field(ge=1, le=LONGEST_PAGE)]
+
+
+class RemoveRequest(BaseRequest):
+    """Ask that an image of one's own be removed."""
+
+    operation: Literal["remove"] = "remove"
+    image_id: uuid.UUID
+
+
+Request = Annotated[
+    EnrolRequest
+    | RenewRequest
+    | MembersRequest
+    | StoreRequest
+    | ReleaseRequest
+    | FetchRequest
+    | ListRequest
+    | RemoveRequest,
+    Field(discriminator="operation"),
+]
+
+
+def is_nonce(value: object) -> bool:
+    """Tell whether ``value`` is a nonce."""
+    return isinstance(value, str) and _NONCE.fullmatch(value) is not None
+
+
+def read_request(json: bytes) -> Request:
+    """Return the request that ``json`` holds; raises VerificationError for anything else."""
+    try:
+        request = _request_reader().validate_json(json)
+    except ValidationError as error:
+        raise VerificationError(first_reason(error), message="the request is not understood") from error
+    demand_all(request)
+    return request
+
+
+@functools.cache
+def _request_reader() -> TypeAdapter[Request]:
+    return TypeAdapter(Request)

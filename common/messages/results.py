@@ -1,0 +1,112 @@
+"""The registrar's replies, and the result of each operation (docs/protocol.md, "Requests and replies")."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+from common.messages.fields import Hex32, Hex64, Message, Size, Time
+from common.messages.image import Announcement
+
+EnrolmentWords = Literal["Registration Successful", "Connection Successful"]
+
+
+class EnrolResult(Message):
+    """A certificate, PEM, and the words for the person."""
+
+    message: EnrolmentWords
+    certificate: str
+
+
+class RenewResult(Message):
+    """A certificate, PEM."""
+
+    certificate: str
+
+
+class MembersResult(Message):
+    """Certificates, PEM; ``complete`` is false where every member was asked for and there are too many."""
+
+    certificates: tuple[str, ...]
+    complete: bool
+
+
+class StoreResult(Message):
+    """The image is stored durably."""
+
+    image_id: uuid.UUID
+    stored_at: Time
+    sealed_size: Size
+
+
+class ReleasedKey(Message):
+    """A content key, wrapped to the reader's certificate."""
+
+    image_id: uuid.UUID
+    encrypted_key: bytes
+
+
+class UnreleasedKey(Message):
+    """An image whose key the registrar does not release, and the code that says why."""
+
+    image_id: uuid.UUID
+    code: str
+
+
+class ReleaseResult(Message):
+    """What was released and what was not."""
+
+    keys: tuple[ReleasedKey, ...]
+    refused: tuple[UnreleasedKey, ...]
+
+
+class FetchResult(Message):
+    """A part of a stored sealed image, from ``offset`` on."""
+
+    topic: str
+    stored_at: Time
+    sealed_size: Size
+    offset: Size
+    data: bytes
+
+
+class ListResult(Message):
+    """A page of the catalogue; ``mark`` is where the next one begins, ``complete`` tells that there is none yet."""
+
+    images: tuple[Announcement, ...]
+    mark: str
+    complete: bool
+
+
+class RemoveResult(Message):
+    """The image is gone from the archive, and will not come back."""
+
+    image_id: uuid.UUID
+    removed_at: Time
+
+
+Result = (
+    EnrolResult | RenewResult | MembersResult | StoreResult | ReleaseResult | FetchResult | ListResult | RemoveResult
+)
+
+
+class ReplyError(Message):
+    """A refusal: a stable code, and words for the person."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    retry_after: float | None = None
+
+
+class Reply(Message):
+    """What the registrar signs in answer to one request; exactly one of ``result`` and ``error`` is there."""
+
+    version: Literal[1] = 1
+    purpose: Literal["sealcast-reply"] = "sealcast-reply"
+    operation: str
+    nonce: Hex32
+    request_sha256: Hex64
+    sent_at: Time
+    result: Result | None = None
+    error: ReplyError | None = None

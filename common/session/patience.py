@@ -1,0 +1,59 @@
+"""How long a session waits before it tries to connect again, and what it says meanwhile.
+
+Waits double up to a limit, each shortened by a random part, so that a thousand clients do not come back at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.connection import Address
+
+_SHORTEST_SHARE = 0.5
+_FIRST_REMINDER_SECONDS, _LONGEST_REMINDER_SECONDS = 5.0, 300.0
+_random = secrets.SystemRandom()
+_log = logging.getLogger(__name__)
+
+
+class Patience:
+    """Counts the tries since the connection was lost; times are seconds."""
+
+    def __init__(self, address: Address, longest_wait: float) -> None:
+        self._address = address
+        self._longest_wait = longest_wait
+        self._tries = 0
+        self._lost_at: float | None = None
+        self._reminder = _FIRST_REMINDER_SECONDS
+
+    def wait_after_loss(self, reason: str) -> float:
+        """Note that the connection is lost, and return how long to wait."""
+        if self._lost_at is None:
+            self._lost_at = time.time()
+            _log.warning("lost the connection to the broker at %s, trying again: %s", self._address, reason)
+        return self._next_wait()
+
+    def wait_after_failure(self) -> float:
+        """Note that nobody answers, remind of it now and then, and return how long to wait."""
+        if self._lost_at is not None and time.time() - self._lost_at >= self._reminder:
+            since = time.strftime("%H:%M:%S", time.localtime(self._lost_at))
+            _log.warning("waiting for the broker at %s since %s", self._address, since)
+            self._reminder = min(2 * self._reminder, _LONGEST_REMINDER_SECONDS)
+        return self._next_wait()
+
+    def end(self, *, resumed: bool) -> None:
+        """Note that the connection stands."""
+        if self._lost_at is not None:
+            kept = "it kept what came meanwhile" if resumed else "a new session"
+            _log.warning(
+                "connected to the broker at %s again after %.0f s: %s", self._address, time.time() - self._lost_at, kept
+            )
+        self._lost_at, self._tries, self._reminder = None, 0, _FIRST_REMINDER_SECONDS
+
+    def _next_wait(self) -> float:
+        longest = min(self._longest_wait, 2.0**self._tries)
+        self._tries = min(self._tries + 1, 32)
+        return longest * _random.uniform(_SHORTEST_SHARE, 1)
