@@ -9,10 +9,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from common.outcomes import fulfil
+from common.errors import SessionError
+from common.outcomes import fail, fulfil
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+REPLY_LOST = "reply_lost"  # the code of a session that was lost together with the reply to a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Arrivals:
         self._replies_begin = replies
         self._queue: queue.SimpleQueue[Message | Connected] = queue.SimpleQueue()
         self._replies: dict[bytes, Future[Message]] = {}
+        self._expected: set[bytes] = set()
         self._followed: dict[str, bytes | None] = {}
         self._news = threading.Condition()
 
@@ -89,3 +93,15 @@ class Arrivals:
             yield expected
         finally:
             del self._replies[correlation]
+            self._expected.discard(correlation)
+
+    def expect(self, correlation: bytes) -> None:
+        """Note that the request is delivered, so that a session that is lost from now on takes the reply with it."""
+        self._expected.add(correlation)
+
+    def lose_replies(self, message: str) -> None:
+        """Tell those whose request was delivered that no reply will come: they can ask again at once."""
+        for correlation in list(self._expected):
+            waiting = self._replies.get(correlation)
+            if waiting is not None:
+                fail(waiting, SessionError(message, hint="try again", code=REPLY_LOST))

@@ -53,7 +53,11 @@ def unverified_context() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit."""
+    """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit.
+
+    ``expiry`` is how long the broker keeps the session while the connection is lost; ``forgotten_on_leaving`` has it
+    dropped at once when the program leaves by itself.
+    """
 
     connect_timeout: float = 10.0
     reply_timeout: float = 30.0
@@ -62,6 +66,12 @@ class SessionOptions:
     receive_maximum: int | None = None
     maximum_packet_size: int | None = None
     manual_acknowledgement: bool = False
+    forgotten_on_leaving: bool = False
+    slowest_upload: int = 32 * 1024
+
+    def delivery_timeout(self, size: int) -> float:
+        """Return how many seconds a message of so many bytes may take to the broker, over a slow link too."""
+        return self.reply_timeout + size / self.slowest_upload
 
 
 def session_options(
@@ -71,6 +81,7 @@ def session_options(
     receive_maximum: int | None = None,
     maximum_packet_size: int | None = None,
     manual_acknowledgement: bool = False,
+    forgotten_on_leaving: bool = False,
 ) -> SessionOptions:
     """Return session options with the timeouts of the settings."""
     return SessionOptions(
@@ -81,6 +92,8 @@ def session_options(
         receive_maximum=receive_maximum,
         maximum_packet_size=maximum_packet_size,
         manual_acknowledgement=manual_acknowledgement,
+        forgotten_on_leaving=forgotten_on_leaving,
+        slowest_upload=settings.slowest_upload,
     )
 
 

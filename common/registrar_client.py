@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from common import certificates, messages, topics
+from common.arrivals import REPLY_LOST
 from common.errors import RefusedError, SessionError, VerificationError
 from common.identity import CERTIFICATE, KEY
 from common.signing import sign, verify_signature
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from common.arrivals import Message
     from common.certificates import Trust
     from common.identity import Identity
     from common.session import Session
     from common.topics import ImageTopic
 
+_MOST_EXCHANGES = 20  # of one request, over a link that is cut again and again
 _RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 AnyResult = TypeVar("AnyResult", bound=messages.Message)
 
@@ -84,15 +88,17 @@ class RegistrarClient:
             sha256_sealed=hashlib.sha256(sealed).hexdigest(),
             expires_at=expires_at,
         )
-        signed = self._sign(request)
-        reply = self._session.request(
-            topic.image,
-            sealed,
-            operation=request.operation,
-            user_properties={messages.STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
-            expiry=messages.seconds_left(expires_at, now),
-        )
-        return self._read(reply.payload, request, signed, messages.StoreResult)
+
+        def publish(signed: bytes) -> Message:
+            return self._session.request(
+                topic.image,
+                sealed,
+                operation="store",
+                user_properties={messages.STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
+                expiry=messages.seconds_left(expires_at, now),
+            )
+
+        return self._exchange(request, publish, messages.StoreResult)
 
     def release(self, image_ids: Iterable[uuid.UUID]) -> messages.ReleaseResult:
         """Return the content keys of these images, each wrapped to this device."""
@@ -158,9 +164,24 @@ class RegistrarClient:
         return sign(request.to_json(), self._identity.key, self._identity.certificate)
 
     def _ask(self, request: messages.Request, kind: type[AnyResult]) -> AnyResult:
-        signed = self._sign(request)
-        reply = self._session.request(request.topic, signed, operation=request.operation)
-        return self._read(reply.payload, request, signed, kind)
+        def publish(signed: bytes) -> Message:
+            return self._session.request(request.topic, signed, operation=request.operation)
+
+        return self._exchange(request, publish, kind)
+
+    def _exchange(
+        self, request: messages.Request, publish: Callable[[bytes], Message], kind: type[AnyResult]
+    ) -> AnyResult:
+        """Sign a request, publish it and read the reply; anew where the reply was lost with the connection."""
+        for exchange in itertools.count(1):
+            signed = self._sign(request)
+            try:
+                return self._read(publish(signed).payload, request, signed, kind)
+            except SessionError as error:
+                if error.code != REPLY_LOST or exchange == _MOST_EXCHANGES:
+                    raise
+            request = request.model_copy(update={"nonce": messages.fresh_nonce(), "sent_at": self._clock()})
+        raise AssertionError  # the count has no end
 
     def _read(self, reply: bytes, request: messages.Request, sent: bytes, kind: type[AnyResult]) -> AnyResult:
         now = self._clock()

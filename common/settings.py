@@ -58,6 +58,8 @@ class Settings(BaseSettings):
 
     connect_timeout: PositiveFloat = 10.0
     reply_timeout: PositiveFloat = 30.0
+    # Bytes a second: how long the broker may take to acknowledge a large image.
+    slowest_upload: PositiveInt = 32 * KIBIBYTE
     reconnect_longest_wait: PositiveFloat = 30.0
     clock_tolerance: PositiveFloat = 300.0
 

@@ -98,6 +98,17 @@ class Accounts:
         """Return the newest valid certificate of every key, at most ``limit``."""
         return self._certificates(_newest_valid(now).limit(limit))
 
+    def has_certificate(self, user: str, fingerprint: str, now: dt.datetime) -> bool:
+        """Tell whether this is a valid certificate of the user's, though perhaps not the newest of its key."""
+        query = (
+            select(CertificateRow.ordinal)
+            .join(DeviceRow)
+            .where(DeviceRow.user_name == user, CertificateRow.fingerprint == fingerprint)
+            .where(CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+        )
+        with transaction(self._engine) as session:
+            return session.scalar(query) is not None
+
     def members(self, now: dt.datetime) -> list[Member]:
         """Return every account, by user name."""
         devices = (

@@ -27,11 +27,11 @@ _ABANDONED_AFTER = dt.timedelta(days=1)
 class Archive(Protocol):
     """Where sealed images are kept, by image id; raises RefusedError where that fails."""
 
-    def put(self, image_id: uuid.UUID, sealed: bytes) -> None:
+    def put(self, image_id: uuid.UUID, sealed: bytes, *, mend: bool = False) -> None:
         """Keep an image durably.
 
         Codes: ``image_id_taken`` where other bytes have the id, ``archive_full``, ``unavailable``. To put the same
-        bytes again is allowed; what fails leaves nothing.
+        bytes again is allowed; what fails leaves nothing. ``mend`` replaces what else is there: it is damaged.
         """
         ...
 
@@ -47,6 +47,10 @@ class Archive(Protocol):
         """Tell whether the image is there."""
         ...
 
+    def discard(self, image_id: uuid.UUID) -> None:
+        """Remove an image durably, if it is there."""
+        ...
+
 
 class FolderArchive:
     """An archive in a folder; images lie in 256 folders by the random end of their id."""
@@ -60,7 +64,7 @@ class FolderArchive:
         with _refusing():
             flush_folder(folder)
 
-    def put(self, image_id: uuid.UUID, sealed: bytes) -> None:
+    def put(self, image_id: uuid.UUID, sealed: bytes, *, mend: bool = False) -> None:
         """Keep an image: written aside, flushed, then linked to its name, which is never replaced."""
         place = self._place(image_id)
         temporary = self._incoming / f"{image_id}.{secrets.token_hex(8)}"
@@ -70,7 +74,9 @@ class FolderArchive:
                 os.link(temporary, place)
                 flush_folder(place.parent)
             except FileExistsError as error:
-                if place.read_bytes() != sealed:
+                if mend and place.read_bytes() != sealed:
+                    temporary.replace(place)
+                elif place.read_bytes() != sealed:
                     raise RefusedError(
                         "another image has this id", hint="post the image again", code="image_id_taken"
                     ) from error
@@ -94,6 +100,13 @@ class FolderArchive:
     def contains(self, image_id: uuid.UUID) -> bool:
         """Tell whether the image is there."""
         return self._place(image_id).exists()
+
+    def discard(self, image_id: uuid.UUID) -> None:
+        """Remove an image durably, if it is there."""
+        place = self._place(image_id)
+        with _refusing(), contextlib.suppress(FileNotFoundError):
+            place.unlink()
+            flush_folder(place.parent)
 
     def sweep(self, now: dt.datetime) -> None:
         """Remove what writers that were killed have left; what is younger than a day may still be written."""

@@ -1,26 +1,35 @@
-"""The index of stored images: whose they are, what may be said of them, and the registrar's wrapped keys."""
+"""The index of stored images: whose they are, what may be said of them, and the registrar's wrapped keys.
+
+Ordinals rise by one with each image and are handed out under a lock, in the order of the commits: who has seen an
+ordinal has seen every lower one, on PostgreSQL too, so that a reader can go by a mark.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, select, union, update
 
 from common.errors import RefusedError
-from registrar.database import ImageRow, transaction
+from registrar.database import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow, transaction
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Literal
 
     from sqlalchemy import Engine, Select
+    from sqlalchemy.orm import Session
 
-    from common.messages import Audience
+    from common.messages import Audience, Order
+
+    Reason = Literal["removed", "expired", "lost"]
 
 _PAGE = 500
+_MARK = re.compile(r"(?P<epoch>[0-9a-f]{16})-(?P<ordinal>[0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,8 @@ class Record:
     """A stored image.
 
     ``name`` is what everyone may read; ``wrapped_key`` is the content key, wrapped to the registrar, or None where it
-    is no recipient. ``recipients`` are the identifiers of named people's keys, hexadecimal, with spaces between;
-    for members it is empty. Sizes are bytes, of the image and of its sealed form.
+    is no recipient. Sizes are bytes, of the image and of its sealed form. ``expires_at`` is when the registrar removes
+    it.
     """
 
     image_id: uuid.UUID
@@ -41,7 +50,6 @@ class Record:
     sealed_size: int
     sha256_sealed: str
     wrapped_key: bytes | None
-    recipients: str
     stored_at: dt.datetime
     expires_at: dt.datetime | None
 
@@ -51,30 +59,74 @@ class Record:
         return mine == (other.image_id, other.owner, other.channel, other.sha256_sealed)
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one owner may take up of the archive."""
+
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks for images: a user, and the key identifier of the user's certificate."""
+
+    user: str
+    key_identifier: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the catalogue; ``mark`` is where the next one begins."""
+
+    records: list[Record]
+    mark: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An image that is gone; ``channel`` is None where it never came."""
+
+    image_id: uuid.UUID
+    owner: str
+    channel: str | None
+    reason: Reason
+    removed_at: dt.datetime
+
+
 class Catalogue:
     """The records in a database; each method raises RefusedError, ``unavailable``, while it does not answer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, record: Record) -> Record:
+    def add(self, record: Record, recipients: frozenset[bytes], quota: Quota) -> Record:
         """Add a record durably, and return it; for the same image again return the first one.
 
-        Raises RefusedError, ``image_id_taken``, where the id is another image's.
+        ``recipients`` are the key identifiers of named people. Raises RefusedError: ``image_id_taken`` where the id is
+        another image's, ``removed`` where the image was, ``quota_exceeded``.
         """
-        try:
-            with transaction(self._engine) as session:
-                session.add(ImageRow(**asdict(record)))
-        except IntegrityError:
-            return self.check_free(record) or record
+        with transaction(self._engine) as session:
+            ordinal = _lock(session)
+            first = _demand_free(session, record, quota)
+            if first is not None:
+                return first
+            # It was lost here once, and is back.
+            session.execute(
+                delete(RemovalRow).where(RemovalRow.image_id == record.image_id, RemovalRow.owner == record.owner)
+            )
+            usage = session.get(UsageRow, record.owner) or UsageRow(owner=record.owner, images=0, bytes=0)
+            usage.images, usage.bytes = usage.images + 1, usage.bytes + record.sealed_size
+            session.add_all([usage, ImageRow(**asdict(record), ordinal=ordinal)])
+            session.flush()
+            session.add_all(RecipientRow(key_identifier=one, ordinal=ordinal) for one in recipients)
         return record
 
-    def check_free(self, record: Record) -> Record | None:
-        """Return the first record of the same image, or None; raises RefusedError, ``image_id_taken``."""
-        first = self.get(record.image_id)
-        if first is not None and not first.is_same_image(record):
-            raise RefusedError("another image has this id", hint="post the image again", code="image_id_taken")
-        return first
+    def check_free(self, record: Record, quota: Quota) -> Record | None:
+        """Return the first record of the same image, or None; raises RefusedError as ``add`` does."""
+        with transaction(self._engine) as session:
+            return _demand_free(session, record, quota)
 
     def get(self, image_id: uuid.UUID) -> Record | None:
         """Return the record of an image, or None."""
@@ -82,18 +134,155 @@ class Catalogue:
             row = session.get(ImageRow, image_id)
             return _record(row) if row else None
 
-    def all(self) -> Iterator[Record]:
-        """Yield every record, the oldest first, in pages, so that no long reading holds up what is stored meanwhile."""
-        query = select(ImageRow).order_by(ImageRow.image_id).limit(_PAGE)
-        page = self._read(query)
-        while page:
-            yield from page
-            page = self._read(query.where(ImageRow.image_id > page[-1].image_id))
+    def known(self, image_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Return those of up to some hundred images that have a record."""
+        with transaction(self._engine) as session:
+            return set(session.scalars(select(ImageRow.image_id).where(ImageRow.image_id.in_(image_ids))))
 
-    def _read(self, query: Select[ImageRow]) -> list[Record]:
+    def may_see(self, record: Record, viewer: Viewer) -> bool:
+        """Tell whether an image is for this viewer: for every member, one's own, or for people of whom this is one."""
+        if record.audience == "members" or record.owner == viewer.user:
+            return True
+        named = (
+            select(RecipientRow.ordinal)
+            .join(ImageRow, ImageRow.ordinal == RecipientRow.ordinal)
+            .where(ImageRow.image_id == record.image_id, RecipientRow.key_identifier == viewer.key_identifier)
+        )
+        with transaction(self._engine) as session:
+            return session.scalar(named) is not None
+
+    def visible_to(self, viewer: Viewer, order: Order, mark: str | None, limit: int) -> Page:
+        """Return a page of what the viewer may see, from a mark on; one of another catalogue counts for none."""
+        with transaction(self._engine) as session:
+            catalogue = session.scalars(select(CatalogueRow)).one()
+            newest_first = order == "newest"
+            start = _ordinal_of(mark, catalogue.epoch, unmarked=catalogue.ordinal + 1 if newest_first else 0)
+            visible = _visible(viewer, start, limit + 1, newest_first=newest_first)
+            ordered = ImageRow.ordinal.desc() if newest_first else ImageRow.ordinal
+            found = session.scalars(select(ImageRow).where(ImageRow.ordinal.in_(visible)).order_by(ordered)).all()
+            page, complete = found[:limit], len(found) <= limit
+            # Behind the last image there may be others that the viewer cannot see: no need to pass them again.
+            end = (0 if newest_first else catalogue.ordinal) if complete else page[-1].ordinal
+            return Page([_record(row) for row in page], f"{catalogue.epoch}-{end}", complete)
+
+    def pages(self) -> Iterator[list[Record]]:
+        """Yield every record, the oldest first, in pages, so that no long reading holds up what is stored meanwhile."""
+        ordinal = 0
+        while True:
+            query = select(ImageRow).where(ImageRow.ordinal > ordinal).order_by(ImageRow.ordinal).limit(_PAGE)
+            with transaction(self._engine) as session:
+                rows = session.scalars(query).all()
+            if not rows:
+                return
+            yield [_record(row) for row in rows]
+            ordinal = rows[-1].ordinal
+
+    def expired(self, now: dt.datetime, limit: int) -> list[Record]:
+        """Return images whose time is over, those first that have been over for longest."""
+        query = select(ImageRow).where(ImageRow.expires_at <= now).order_by(ImageRow.expires_at).limit(limit)
         with transaction(self._engine) as session:
             return [_record(row) for row in session.scalars(query)]
+
+    def remove(self, removal: Removal) -> Removal:
+        """Take an image out durably, and remember that it is gone; return the removal, or an earlier one of it."""
+        with transaction(self._engine) as session:
+            _lock(session)
+            key = (removal.image_id, removal.owner)
+            if (earlier := session.get(RemovalRow, key)) is not None:
+                if earlier.reason == "lost":
+                    # Now it shall not come back either.
+                    earlier.reason = removal.reason
+                return _removal(earlier)
+            image = session.get(ImageRow, removal.image_id)
+            if image is not None and image.owner == removal.owner:
+                _give_back(session, image)
+                session.execute(delete(RecipientRow).where(RecipientRow.ordinal == image.ordinal))
+                session.delete(image)
+            session.add(RemovalRow(**asdict(removal), settled=False))
+        return removal
+
+    def removal(self, image_id: uuid.UUID) -> Removal | None:
+        """Return the removal of an image that was stored once, or None."""
+        query = select(RemovalRow).where(RemovalRow.image_id == image_id, RemovalRow.channel.is_not(None))
+        with transaction(self._engine) as session:
+            row = session.scalars(query).first()
+            return _removal(row) if row else None
+
+    def unsettled(self, limit: int) -> list[Removal]:
+        """Return removals of which something may be left in the archive or at the broker."""
+        with transaction(self._engine) as session:
+            query = select(RemovalRow).where(RemovalRow.settled.is_(False)).limit(limit)
+            return [_removal(row) for row in session.scalars(query)]
+
+    def settle(self, removal: Removal) -> None:
+        """Note that nothing is left of a removed image."""
+        with transaction(self._engine) as session:
+            row = session.get(RemovalRow, (removal.image_id, removal.owner))
+            if row is not None:
+                row.settled = True
+
+
+def _lock(session: Session) -> int:
+    """Wait for whoever else changes the catalogue, and return the ordinal of the next image."""
+    raised = update(CatalogueRow).values(ordinal=CatalogueRow.ordinal + 1).returning(CatalogueRow.ordinal)
+    return session.scalars(raised).one()
+
+
+def _demand_free(session: Session, record: Record, quota: Quota) -> Record | None:
+    """Return the first record of the same image, or None where it may be added; raises RefusedError."""
+    row = session.get(ImageRow, record.image_id)
+    if row is not None:
+        first = _record(row)
+        if not first.is_same_image(record):
+            raise RefusedError("another image has this id", hint="post the image again", code="image_id_taken")
+        return first
+    for removal in session.scalars(select(RemovalRow).where(RemovalRow.image_id == record.image_id)):
+        if removal.owner == record.owner and removal.reason != "lost":
+            raise RefusedError("the image was removed", hint="post it again if it is wanted back", code="removed")
+    usage = session.get(UsageRow, record.owner)
+    if usage is not None and (usage.images >= quota.images or usage.bytes + record.sealed_size > quota.bytes):
+        raise RefusedError(
+            f"{record.owner} has {usage.images:,} images of {usage.bytes:,} bytes here, and may not store more",
+            hint="remove some (publisher remove), or ask whoever runs the registrar for a higher quota",
+            code="quota_exceeded",
+        )
+    return None
+
+
+def _give_back(session: Session, image: ImageRow) -> None:
+    usage = session.get_one(UsageRow, image.owner)
+    usage.images, usage.bytes = usage.images - 1, usage.bytes - image.sealed_size
+
+
+def _visible(viewer: Viewer, start: int, limit: int, *, newest_first: bool) -> Select[tuple[int]]:
+    """Return the ordinals of a page: the next ones of each kind that the viewer may see, so the cost is bounded."""
+    image, recipient = ImageRow.ordinal, RecipientRow.ordinal
+    kinds = [
+        (image, ImageRow.audience == "members"),
+        (image, ImageRow.owner == viewer.user),
+        (recipient, RecipientRow.key_identifier == viewer.key_identifier),
+    ]
+    parts = [
+        select(ordinal)
+        .where(condition, ordinal < start if newest_first else ordinal > start)
+        .order_by(ordinal.desc() if newest_first else ordinal)
+        .limit(limit)
+        .subquery()
+        for ordinal, condition in kinds
+    ]
+    found = union(*(select(part.c.ordinal) for part in parts)).subquery()
+    ordered = found.c.ordinal.desc() if newest_first else found.c.ordinal
+    return select(found.c.ordinal).order_by(ordered).limit(limit)
+
+
+def _ordinal_of(mark: str | None, epoch: str, *, unmarked: int) -> int:
+    parts = _MARK.fullmatch(mark or "")
+    return int(parts["ordinal"]) if parts and parts["epoch"] == epoch else unmarked
 
 
 def _record(row: ImageRow) -> Record:
     return Record(**{field.name: getattr(row, field.name) for field in fields(Record)})
+
+
+def _removal(row: RemovalRow) -> Removal:
+    return Removal(**{field.name: getattr(row, field.name) for field in fields(Removal)})

@@ -22,9 +22,9 @@ from sqlalchemy import (
     Dialect,
     Engine,
     ForeignKey,
+    Index,
     MetaData,
     String,
-    Text,
     create_engine,
     event,
     func,
@@ -116,11 +116,24 @@ class CrlNumberRow(Table):
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
 
 
+class CatalogueRow(Table):
+    """The catalogue itself, one row: which one it is, and the ordinal of its latest image."""
+
+    __tablename__ = "catalogue"
+    epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger)
+
+
 class ImageRow(Table):
-    """A stored image."""
+    """A stored image; a higher ``ordinal`` was stored later."""
 
     __tablename__ = "images"
+    __table_args__ = (
+        Index("ix_images_audience_ordinal", "audience", "ordinal"),
+        Index("ix_images_owner_ordinal", "owner", "ordinal"),
+    )
     image_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    ordinal: Mapped[int] = mapped_column(BigInteger, unique=True)
     owner: Mapped[str] = mapped_column(String(32))
     channel: Mapped[str] = mapped_column(String(131))
     name: Mapped[str | None] = mapped_column(String(255))
@@ -129,9 +142,37 @@ class ImageRow(Table):
     sealed_size: Mapped[int] = mapped_column(BigInteger)
     sha256_sealed: Mapped[str] = mapped_column(String(64))
     wrapped_key: Mapped[bytes | None]
-    recipients: Mapped[str] = mapped_column(Text)
     stored_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime, index=True)
+
+
+class RecipientRow(Table):
+    """Who an image for named people is for: the key identifier of each, with the image's ordinal."""
+
+    __tablename__ = "recipients"
+    key_identifier: Mapped[bytes] = mapped_column(primary_key=True)
+    ordinal: Mapped[int] = mapped_column(ForeignKey(ImageRow.ordinal), primary_key=True, index=True)
+
+
+class UsageRow(Table):
+    """How much of the archive an owner takes up."""
+
+    __tablename__ = "usage"
+    owner: Mapped[str] = mapped_column(String(32), primary_key=True)
+    images: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class RemovalRow(Table):
+    """An image that is gone for good, or an announced one that never came; ``settled`` once nothing is left of it."""
+
+    __tablename__ = "removals"
+    image_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(32), primary_key=True)
+    channel: Mapped[str | None] = mapped_column(String(131))
+    reason: Mapped[str] = mapped_column(String(7))
+    removed_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    settled: Mapped[bool] = mapped_column(index=True)
 
 
 def open_database(url: str) -> Engine:
@@ -174,8 +215,11 @@ def _open_sqlite(url: URL) -> Engine:
     return engine
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the database to the current schema; several registrars may do so at once. Raises ConfigurationError."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to the current schema, or from an older one to ``revision``; raises ConfigurationError.
+
+    Several registrars may do so at once.
+    """
     config = Config()
     config.set_main_option("script_location", "registrar:migrations")
     try:
@@ -183,7 +227,7 @@ def migrate(engine: Engine) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except (DBAPIError, CommandError) as error:
         raise ConfigurationError(
             "the database cannot be brought to the current schema",

@@ -1,47 +1,107 @@
-"""Rebuilds what a broker should retain and does not: trust, members, announcements (the broker is a cache)."""
+"""Rebuilds what a broker should retain and does not: trust, members, announcements (the broker is a cache).
+
+Over a session of its own and at a bounded rate, so that a hundred thousand announcements hold up nobody's request.
+"""
 
 from __future__ import annotations
 
+import itertools
+import time
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from common import topics
+from cryptography.hazmat.primitives import serialization
+
+from common import certificates, topics
 from common.arrivals import Message
 from common.errors import SessionError
 from common.identity import anonymous_client_id
-from registrar.handlers import Publication
+from registrar.handlers import Publication, announcement
+from registrar.service import publish_retained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Iterator
 
     from common.session import Session
+    from registrar.handlers import Handlers
 
 _LONGEST_SILENCE = 10.0  # seconds between two messages; all of them take longer (measured: 3,000 a second)
+_CHUNK = 100  # messages; then the others get their turn
 
 
-def find_differences(session: Session, wanted: Callable[[], Mapping[str, bytes]]) -> list[Publication]:
-    """Return what has to be published so that the broker retains exactly ``wanted``.
+def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetime]) -> int:
+    """Have the broker retain exactly what it should, and return how many messages that took.
 
-    ``wanted`` is asked after the broker: what is announced meanwhile is in both. The session is one of its own, so that
-    a hundred thousand retained messages delay no request. Raises SessionError where the broker falls silent.
+    Raises SessionError where the broker falls silent, RefusedError while the database does not answer.
     """
-    found = _read_retained(session)
-    expected = wanted()
-    lost = [Publication(topic, payload) for topic, payload in expected.items() if found.get(topic) != payload]
-    stale = [Publication(topic, b"") for topic in found if topic not in expected]
-    return lost + stale
+    retained = _read_retained(session)
+    rate = handlers.settings.rebuild_rate
+    published = _publish(session, _lost(trust_and_members(handlers, clock()), retained), rate)
+    for page in handlers.catalogue.pages():
+        now = clock()
+        lost = list(_lost((announcement(record, now) for record in page), retained))
+        published += _publish(session, lost, rate)
+        # What was removed while this page was published has been announced once more.
+        known = handlers.catalogue.known([record.image_id for record in page]) if lost else set()
+        gone = [record for record in page if lost and record.image_id not in known]
+        published += _publish(session, (Publication(announcement(one, now).topic, b"") for one in gone), rate)
+    # What is left of the broker's belongs to nobody, unless it was stored since the broker was asked.
+    stale = (Publication(topic, b"") for topic in retained if not _is_known(topic, handlers))
+    return published + _publish(session, stale, rate)
+
+
+def trust_and_members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
+    """Yield what everybody needs before anything else."""
+    trust = handlers.authority.trust(now)
+    yield Publication(topics.TRUST_CA, certificates.to_pem(trust.root, trust.issuing))
+    yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(handlers.certificate))
+    yield Publication(topics.TRUST_CRL, trust.crl.public_bytes(serialization.Encoding.PEM))
+    for certificate in handlers.accounts.all_certificates(now):
+        topic = topics.member(certificates.user_of(certificate), certificates.fingerprint(certificate))
+        yield Publication(topic, certificates.to_pem(certificate))
 
 
 def _read_retained(session: Session) -> dict[str, bytes]:
+    """Return the SHA-256 of every message that the broker retains, by its topic."""
     session.subscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
     # A message to nobody else comes behind all that the subscriptions brought, since a broker keeps the order.
     mark = topics.reply(anonymous_client_id(), "mark")
     session.subscribe(mark)
     session.publish(mark, b"mark")
-    found: dict[str, bytes] = {}
+    retained: dict[str, bytes] = {}
     while (arrived := session.receive(_LONGEST_SILENCE)) is not None:
         if isinstance(arrived, Message):
             if arrived.topic == mark:
-                return found
+                session.unsubscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
+                return retained
             if arrived.retained:
-                found[arrived.topic] = arrived.payload
+                retained[arrived.topic] = sha256(arrived.payload).digest()
     raise SessionError("the broker does not send what it retains", hint="see the broker's log", code="broker_silent")
+
+
+def _lost(wanted: Iterable[Publication], retained: dict[str, bytes]) -> Iterator[Publication]:
+    """Yield what the broker does not retain; takes out of ``retained`` what is wanted."""
+    for publication in wanted:
+        if retained.pop(publication.topic, None) != sha256(publication.payload).digest():
+            yield publication
+
+
+def _publish(session: Session, publications: Iterable[Publication], rate: int) -> int:
+    """Publish at most ``rate`` messages a second, each acknowledged; return how many there were."""
+    remaining, count = iter(publications), 0
+    while chunk := list(itertools.islice(remaining, _CHUNK)):
+        begin = time.monotonic()
+        for delivered in [publish_retained(session, publication) for publication in chunk]:
+            try:
+                delivered.result(_LONGEST_SILENCE)
+            except TimeoutError:
+                raise SessionError("the broker does not acknowledge", code="broker_silent") from None
+        count += len(chunk)
+        time.sleep(max(0.0, begin + len(chunk) / rate - time.monotonic()))
+    return count
+
+
+def _is_known(topic: str, handlers: Handlers) -> bool:
+    announced = topics.parse_announcement(topic)
+    return announced is not None and handlers.catalogue.get(announced.image_id) is not None

@@ -9,9 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from cryptography.hazmat.primitives import serialization
-
-from common import certificates, console, topics
+from common import certificates, console
 from common.connection import session_options, verified_context
 from common.errors import SealcastError, SessionError
 from common.identity import read_or_make_secret
@@ -22,10 +20,10 @@ from registrar.archive import open_archive
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
 from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
-from registrar.handlers import Handlers, announcement
+from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
-from registrar.retained import find_differences
-from registrar.service import Service, content_type
+from registrar.retained import rebuild, trust_and_members
+from registrar.service import Service, publish_retained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,10 +73,27 @@ class Running:
         ):
             service = Service(self.handlers, members, enrolment, passwords, console.now)
             with contextlib.closing(service):
-                self._rebuild(address, members)
-                service.on_reconnection = lambda: self._rebuild(address, members)
+                # Members need this before they can ask for anything; the announcements may take a while.
+                for publication in trust_and_members(self.handlers, console.now()):
+                    publish_retained(members, publication)
                 service.subscribe()
-                yield service
+                with self._rebuilding(address, service):
+                    yield service
+
+    @contextlib.contextmanager
+    def _rebuilding(self, address: Address, service: Service) -> Iterator[None]:
+        """Rebuild what the broker retains, now and after every reconnection, beside what is served."""
+        wanted, ended = threading.Event(), threading.Event()
+        service.on_reconnection = wanted.set
+        wanted.set()
+        rebuilding = threading.Thread(target=self._rebuild, args=(address, wanted, ended), name="rebuild", daemon=True)
+        rebuilding.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            # One that has a long way to go is not waited for: the next start begins it anew.
+            rebuilding.join(_LOOK_SECONDS)
 
     def serve(self, service: Service, stop: Stop) -> None:
         """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
@@ -96,6 +111,7 @@ class Running:
                     raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
                 if self.reissue_crl_when_due():
                     service.publish_crl()
+                service.clear_away()
         finally:
             ended.set()
             enrolments.join()
@@ -133,35 +149,21 @@ class Running:
         )
         return Session(address, f"{secret}-{role}", context, options)
 
-    def _rebuild(self, address: Address, members: Session) -> None:
-        """Publish what the broker should retain and does not; over a session of its own, so nothing waits for it."""
-        try:
-            with self._session(address, "rebuild", maximum_packet_size=PACKET_MARGIN, lasting=False) as session:
-                differences = find_differences(session, self._retained)
-            for publication in differences:
-                members.publish(
-                    publication.topic, publication.payload, retain=True, content_type=content_type(publication.topic)
-                )
-        except SealcastError as error:
-            _log.warning("could not rebuild what the broker retains: %s", error.message)
-        else:
-            _log.info("the broker retained all but %d messages", len(differences))
-
-    def _retained(self) -> dict[str, bytes]:
-        now = console.now()
-        trust = self.handlers.authority.trust(now)
-        retained = {
-            topics.TRUST_CA: certificates.to_pem(trust.root, trust.issuing),
-            topics.TRUST_REGISTRAR: certificates.to_pem(self.handlers.certificate),
-            topics.TRUST_CRL: trust.crl.public_bytes(serialization.Encoding.PEM),
-        }
-        for certificate in self.handlers.accounts.all_certificates(now):
-            topic = topics.member(certificates.user_of(certificate), certificates.fingerprint(certificate))
-            retained[topic] = certificates.to_pem(certificate)
-        for record in self.handlers.catalogue.all():
-            publication = announcement(record)
-            retained[publication.topic] = publication.payload
-        return retained
+    def _rebuild(self, address: Address, wanted: threading.Event, ended: threading.Event) -> None:
+        """Rebuild what the broker retains each time it may have lost it; where that fails, try again."""
+        while not ended.is_set():
+            if not wanted.wait(timeout=1):
+                continue
+            wanted.clear()
+            try:
+                with self._session(address, "rebuild", maximum_packet_size=PACKET_MARGIN, lasting=False) as session:
+                    published = rebuild(session, self.handlers, console.now)
+            except SealcastError as error:
+                _log.warning("could not rebuild what the broker retains, will try again: %s", error.message)
+                wanted.set()
+                ended.wait(_LOOK_SECONDS)
+            else:
+                _log.info("the broker retained all but %d messages", published)
 
 
 def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:

@@ -18,11 +18,13 @@ from cryptography.hazmat.primitives import serialization
 from common import messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
+from registrar.handlers import Publication
 from registrar.requests import NonceMemory, Replies, open_sealed_request, read_fresh, verify_request
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from common.session import Session
     from registrar.handlers import Handlers, Outcome
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from registrar.requests import SignedRequest
 
 _TELLING_LEVELS = 4  # of a topic: prefix, kind, operation or owner
-_MEMBERS_OPERATIONS = ("members", "release", "fetch", "renew")
+_MEMBERS_OPERATIONS = ("members", "release", "fetch", "list", "remove", "renew")
 _log = logging.getLogger(__name__)
 _FAULT = RefusedError(
     "the registrar failed", hint="try again; whoever runs the registrar finds the cause in its log", code="internal"
@@ -78,7 +80,7 @@ class Service:
             return
         self._places.release()
         if isinstance(arrived, Connected) and arrived.again:
-            self._workers.submit(self.on_reconnection)
+            self.on_reconnection()
 
     def serve_enrolment(self) -> None:
         """Take what arrived on the enrolment session within a second; hashing waits in a bounded pool."""
@@ -97,8 +99,15 @@ class Service:
     def publish_crl(self) -> None:
         """Publish the revocation list that was issued last."""
         crl = self._authority.trust(self._clock()).crl
-        pem = crl.public_bytes(serialization.Encoding.PEM)
-        self._members.publish(topics.TRUST_CRL, pem, retain=True, content_type=content_type(topics.TRUST_CRL))
+        publish_retained(self._members, Publication(topics.TRUST_CRL, crl.public_bytes(serialization.Encoding.PEM)))
+
+    def clear_away(self) -> None:
+        """Remove images whose time is over; what keeps that from being done is logged, and it is tried again."""
+        try:
+            for publication in self._handlers.clear_away(self._clock()):
+                publish_retained(self._members, publication)
+        except SealcastError as error:
+            _log.warning("could not clear away what is removed or expired: %s", error.message)
 
     def close(self) -> None:
         """Finish what has been taken on."""
@@ -151,16 +160,27 @@ class Service:
             # The same image again is the same image: a repeated nonce does no harm here.
             return self._handlers.store(request, image_topic, message.payload, signed.certificate, now=now)
         self._demand_new(request, now)
+        outcome = self._read_or_change(request, signed, now)
+        if outcome is None:
+            raise RefusedError(f"{request.operation} is not done on this topic", code="wrong_topic")
+        return outcome
+
+    def _read_or_change(self, request: messages.Request, signed: SignedRequest, now: dt.datetime) -> Outcome | None:
+        outcome = None
         match request:
             case messages.MembersRequest():
-                return self._handlers.members(request, now=now)
+                outcome = self._handlers.members(request, now=now)
             case messages.ReleaseRequest():
-                return self._handlers.release(request, signed.certificate)
+                outcome = self._handlers.release(request, signed.certificate)
             case messages.FetchRequest():
-                return self._handlers.fetch(request, signed.user, signed.certificate)
+                outcome = self._handlers.fetch(request, signed.user, signed.certificate)
+            case messages.ListRequest():
+                outcome = self._handlers.list(request, signed.user, signed.certificate)
+            case messages.RemoveRequest():
+                outcome = self._handlers.remove(request, signed.user, now=now)
             case messages.RenewRequest():
-                return self._handlers.renew(request, signed.user, now=now)
-        raise RefusedError(f"{request.operation} is not done on this topic", code="wrong_topic")
+                outcome = self._handlers.renew(request, signed.user, now=now)
+        return outcome
 
     def _answer_enrolment(self, message: Message) -> None:
         if message.retained:
@@ -208,9 +228,7 @@ class Service:
 
     def _publish(self, message: Message, reply: bytes | None, outcome: Outcome | None = None) -> None:
         for publication in outcome.publications if outcome else ():
-            self._members.publish(
-                publication.topic, publication.payload, retain=True, content_type=content_type(publication.topic)
-            )
+            publish_retained(self._members, publication)
         response_topic = message.response_topic or ""
         answered = topics.parse_reply(response_topic)
         asked = topics.parse_request(message.topic)
@@ -238,6 +256,16 @@ def _store_request(message: Message) -> bytes:
         raise VerificationError("an image without its owner's store request") from error
 
 
-def content_type(topic: str) -> str:
-    """Return the MIME type of what the registrar retains on a topic."""
+def publish_retained(session: Session, publication: Publication) -> Future[None]:
+    """Have the broker retain a message; the future is done with its acknowledgement."""
+    return session.publish(
+        publication.topic,
+        publication.payload,
+        retain=True,
+        content_type=_content_type(publication.topic),
+        expiry=publication.expiry,
+    )
+
+
+def _content_type(topic: str) -> str:
     return "application/json" if topics.parse_announcement(topic) else "application/x-pem-file"

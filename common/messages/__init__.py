@@ -20,6 +20,7 @@ from common.messages.requests import (
     RenewRequest,
     Request,
     StoreRequest,
+    fresh_nonce,
     is_nonce,
     read_request,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "StoreRequest",
     "StoreResult",
     "UnreleasedKey",
+    "fresh_nonce",
     "is_nonce",
     "read",
     "read_request",

@@ -20,7 +20,8 @@ Order = Literal["oldest", "newest"]  # which come first
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
 
-def _fresh_nonce() -> str:
+def fresh_nonce() -> str:
+    """Return a nonce that no request had before."""
     return secrets.token_hex(16)
 
 
@@ -30,7 +31,7 @@ class BaseRequest(Message):
     version: Literal[1] = 1
     purpose: Literal["sealcast-request"] = "sealcast-request"
     topic: str
-    nonce: Hex32 = Field(default_factory=_fresh_nonce)
+    nonce: Hex32 = Field(default_factory=fresh_nonce)
     sent_at: Time
 
 

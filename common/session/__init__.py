@@ -12,8 +12,6 @@ import secrets
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import topics
@@ -21,7 +19,14 @@ from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
 from common.errors import SessionError
 from common.outcomes import Outcomes, fail, fulfil
-from common.session.packets import connect_properties, publish_properties, read_publish, refusal, send_at_once
+from common.session.packets import (
+    connect_properties,
+    disconnect_properties,
+    make_client,
+    publish_properties,
+    read_publish,
+    refusal,
+)
 from common.session.patience import Patience
 
 if TYPE_CHECKING:
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from paho.mqtt.client import ConnectFlags, DisconnectFlags
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
     from common.connection import Address
@@ -63,16 +68,7 @@ class Session:
         self._client = self._prepare()
 
     def _prepare(self) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            manual_ack=self._options.manual_acknowledgement,
-        )
-        client.tls_set_context(self._context)
-        client.connect_timeout = self._options.connect_timeout
-        client.max_queued_messages_set(0)
-        client.on_socket_open = send_at_once
+        client = make_client(self.client_id, self._context, self._options)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -111,7 +107,7 @@ class Session:
         self._leave()
 
     def _leave(self) -> None:
-        self._client.disconnect()
+        self._client.disconnect(properties=disconnect_properties(self._options))
         self._client.loop_stop()
         # paho leaves a socket open that it was about to reconnect with.
         if (left := self._client.socket()) is not None:
@@ -188,7 +184,8 @@ class Session:
     ) -> Message:
         """Publish a request and return the reply to it (docs/protocol.md, "Requests and replies").
 
-        Raises SessionError when the broker or the registrar stays silent, RefusedError when the broker says no.
+        Raises SessionError when the broker or the registrar stays silent, code ``reply_lost`` when the broker has
+        forgotten this session, and RefusedError when the broker says no.
         """
         correlation = secrets.token_bytes(16)
         with self._arrivals.reply(correlation) as reply:
@@ -201,7 +198,8 @@ class Session:
                 user_properties=user_properties,
                 expiry=expiry,
             )
-            self._await(delivered, self._options.reply_timeout, "what was sent")
+            self._await(delivered, self._options.delivery_timeout(len(payload)), "what was sent")
+            self._arrivals.expect(correlation)
             try:
                 return reply.result(self._options.reply_timeout)
             except TimeoutError:
@@ -258,6 +256,8 @@ class Session:
         self._patience.end(resumed=connected.resumed)
         if connected.again and self._subscriptions:
             self._ask_for(self._subscriptions)
+        if connected.again and not connected.resumed:
+            self._arrivals.lose_replies(f"the broker at {self._address} has forgotten the session")
         fulfil(self._first_outcome, connected)
         self._arrivals.put(connected)
 

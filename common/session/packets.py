@@ -6,6 +6,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import paho.mqtt.properties
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -14,14 +16,30 @@ from common.arrivals import Message
 from common.errors import RefusedError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
-    from paho.mqtt.client import Client, MQTTMessage, SocketLike
+    from paho.mqtt.client import MQTTMessage, SocketLike
     from paho.mqtt.reasoncodes import ReasonCode
 
     from common.connection import SessionOptions
 
 _LONGEST_EXPIRY = 2**32 - 1  # seconds; MQTT 5, section 3.3.2.3.3
+
+
+def make_client(client_id: str, context: ssl.SSLContext, options: SessionOptions) -> Client:
+    """Return paho's client for a session; it is not connected, and nobody is called back yet."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=MQTTProtocolVersion.MQTTv5,
+        manual_ack=options.manual_acknowledgement,
+    )
+    client.tls_set_context(context)
+    client.connect_timeout = options.connect_timeout
+    client.max_queued_messages_set(0)
+    client.on_socket_open = _send_at_once
+    return client
 
 
 def connect_properties(options: SessionOptions) -> Properties:
@@ -32,6 +50,15 @@ def connect_properties(options: SessionOptions) -> Properties:
         properties.ReceiveMaximum = options.receive_maximum
     if options.maximum_packet_size is not None:
         properties.MaximumPacketSize = options.maximum_packet_size
+    return properties
+
+
+def disconnect_properties(options: SessionOptions) -> Properties | None:
+    """Return the properties of a DISCONNECT: whether the broker may forget the session."""
+    if not options.forgotten_on_leaving:
+        return None
+    properties = _properties(PacketTypes.DISCONNECT)
+    properties.SessionExpiryInterval = 0
     return properties
 
 
@@ -76,8 +103,7 @@ def read_publish(received: MQTTMessage, connection: int) -> Message | None:
     )
 
 
-def send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:
-    """Have small packets sent as they come; to be called with each new socket."""
+def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:
     # Small packets wait 40 ms for each other otherwise (measured: Nagle's algorithm against delayed acknowledgements).
     if isinstance(opened, socket.socket):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[Callable[[Client], dict[str, Any]], str]] = {
     ),
     "a store request without an image": (
         lambda client: client.request(
-            "store", topic=client.topic("members"), name=None, size=1, sha256_sealed="0" * 64
+            "store", topic=client.topic("members"), name=None, size=1, sha256_sealed="0" * 64, expires_at=None
         ),
         "wrong_topic",
     ),

@@ -94,7 +94,9 @@ def store_signed_by(signer: Client, sender: Client, topic: topics.ImageTopic) ->
     sealed = sender.seal(topic)
     nonce = secrets.token_hex(16)
     digest = hashlib.sha256(sealed).hexdigest()
-    request = sender.request("store", topic=topic.image, name=None, size=1, sha256_sealed=digest, nonce=nonce)
+    request = sender.request(
+        "store", topic=topic.image, name=None, size=1, sha256_sealed=digest, nonce=nonce, expires_at=None
+    )
     return sender.store(sealed, topic, signed=signer.sign(request), nonce=nonce)
 
 

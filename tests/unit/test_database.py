@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from authorities import NOW
+from authorities import DAY, NOW
 from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 
 from common.errors import ConfigurationError, RefusedError
 from registrar.accounts import Accounts
+from registrar.catalogue import Catalogue, Viewer
 from registrar.database import AccountRow, Table, migrate, open_database, transaction
 
 if TYPE_CHECKING:
@@ -30,9 +32,39 @@ def test_the_migrations_make_the_tables_that_the_models_describe(engine: Engine)
 
 def test_the_comparison_would_see_a_difference(engine: Engine) -> None:
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE images"))
+        connection.execute(text("DROP TABLE removals"))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) != []
+
+
+def test_images_of_the_first_schema_keep_their_order_their_readers_and_their_owners_usage(url: str) -> None:
+    engine = open_database(url)
+    migrate(engine, "0001")
+    image = (
+        "INSERT INTO images"
+        " (image_id, owner, channel, audience, size, sealed_size, sha256_sealed, recipients, stored_at)"
+        " VALUES (:image_id, :owner, 'public', :audience, 1, 50, :sha256, :recipients, :stored_at)"
+    )
+    ids = [uuid.UUID(int=number) for number in range(3)]
+    with engine.begin() as connection:
+        for number, recipients in enumerate(["", b"bob".hex(), f"{b'bob'.hex()} {b'carol'.hex()}"]):
+            values = {
+                "image_id": ids[number].hex,
+                "owner": "alice",
+                "audience": "named" if recipients else "members",
+                "sha256": "ab" * 32,
+                "recipients": recipients,
+                "stored_at": (NOW - number * DAY).replace(tzinfo=None).isoformat(" "),
+            }
+            connection.execute(text(image), values)
+    migrate(engine)
+    catalogue = Catalogue(engine)
+    for viewer, seen in (("bob", [2, 1, 0]), ("carol", [2, 0]), ("dave", [0])):
+        page = catalogue.visible_to(Viewer(viewer, viewer.encode()), "oldest", None, 9)
+        assert [record.image_id for record in page.records] == [ids[number] for number in seen]
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT owner, images, bytes FROM usage")).all() == [("alice", 3, 150)]
+    engine.dispose()
 
 
 def test_a_current_database_is_left_as_it_is(engine: Engine) -> None:

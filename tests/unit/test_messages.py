@@ -43,7 +43,7 @@ def test_a_request_with_one_member_too_many_or_too_few_is_refused(request_: mess
     with pytest.raises(VerificationError, match="the request is not understood") as raised:
         messages.read_request(json.dumps(members | {"extra": 1}).encode())
     assert "extra" in raised.value.reason
-    for name in members.keys():
+    for name in members:
         less = {key: value for key, value in members.items() if key != name}
         with pytest.raises(VerificationError):
             messages.read_request(json.dumps(less).encode())

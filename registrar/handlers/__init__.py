@@ -1,0 +1,18 @@
+"""What the registrar does for each operation: authorise, act, answer (docs/protocol.md, "Operations").
+
+A handler knows no SQL and no MQTT: it gets a checked request, uses accounts, authority, catalogue and archive, and
+returns the result together with what has to be published.
+"""
+
+from registrar.handlers.enrolling import Enrolling
+from registrar.handlers.reading import Reading
+from registrar.handlers.stores import Outcome, Publication, announcement
+from registrar.handlers.storing import Storing
+
+__all__ = ["Handlers", "Outcome", "Publication", "announcement"]
+
+
+class Handlers(Enrolling, Storing, Reading):
+    """The registrar's operations over its stores."""
+
+    __slots__ = ()

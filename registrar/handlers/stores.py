@@ -1,0 +1,72 @@
+"""What every handler works with, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common import messages, topics
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from common.settings import Settings
+    from registrar.accounts import Accounts
+    from registrar.archive import Archive
+    from registrar.authority import Authority
+    from registrar.catalogue import Catalogue, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A retained message to publish; an empty payload withdraws. The broker may forget it after ``expiry`` seconds."""
+
+    topic: str
+    payload: bytes
+    expiry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of an operation, and what everybody may see of it."""
+
+    result: messages.Result
+    publications: tuple[Publication, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The registrar's four stores, its own key and certificate, and its settings."""
+
+    authority: Authority
+    key: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+    accounts: Accounts
+    catalogue: Catalogue
+    archive: Archive
+    settings: Settings
+
+
+def notice_of(record: Record) -> messages.Announcement:
+    """Return the NEW_IMAGE of a stored image (docs/protocol.md, "Announcements")."""
+    return messages.Announcement(
+        image_id=record.image_id,
+        name=record.name,
+        owner=record.owner,
+        channel=record.channel,
+        size=record.size,
+        sealed_size=record.sealed_size,
+        sha256_sealed=record.sha256_sealed,
+        stored_at=record.stored_at,
+        expires_at=record.expires_at,
+    )
+
+
+def announcement(record: Record, now: dt.datetime) -> Publication:
+    """Return the announcement of a stored image; the broker keeps it for as long as the registrar keeps the image."""
+    topic = topics.ImageTopic(record.owner, record.channel, record.image_id)
+    expiry = messages.seconds_left(record.expires_at, now)
+    return Publication(topic.announcement, notice_of(record).to_json(), expiry)
