@@ -135,6 +135,15 @@ def open_sealed(
     return opened
 
 
+def read_header(sealed: bytes, reader: Reader, *, maximum_size: int) -> ImageHeader:
+    """Return what the header of a sealed image claims: enough to know its topic, and nothing to rely on."""
+    envelope = read_sealed(sealed, maximum_size=maximum_size)
+    content_key = _own_content_key(envelope, reader)
+    if content_key is None:
+        raise NotRecipientError("none of the reader's keys is among the recipients")
+    return _read_header(verify_signature(envelope.decrypt(content_key), with_image_header=True))
+
+
 def read_sealed(sealed: bytes, *, maximum_size: int) -> Envelope:
     """Return the envelope of a sealed image (step 1); raises VerificationError for anything else."""
     if len(sealed) > maximum_size:

@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, fingerprint, members."""
+"""The `registrar` command: init, serve, fingerprint, members, verify, backup."""
 
 from __future__ import annotations
 
@@ -25,17 +25,22 @@ from common.console import (
 from common.settings import load_settings
 from registrar import authority
 from registrar.accounts import Accounts
+from registrar.archive_commands import (
+    ArchiveOption,
+    DatabaseOption,
+    add_archive_commands,
+    archive_url,
+    database_url,
+    restore_from,
+)
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
 from registrar.running import Running
 
 PROGRAM = "registrar"
 HOME = console.default_home(PROGRAM)
-DatabaseOption = Annotated[
-    str | None, option("--database", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
-]
-
 app = console.make_app("Check passwords, sign certificates, store images and announce them.", PROGRAM)
+add_archive_commands(app, HOME)
 
 
 @app.command()
@@ -44,16 +49,25 @@ def init(
     host: Annotated[
         list[str] | None, option("--host", help="A name or address of the broker besides localhost; may be repeated.")
     ] = None,
+    from_backup: Annotated[
+        Path | None, option("--from-backup", help="Make it anew from what `registrar backup` has written.")
+    ] = None,
+    database: DatabaseOption = None,
+    archive: ArchiveOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Make the certificate authority, the broker's certificate and the registrar's."""
     console.start_logging(verbose=verbose)
-    made = authority.create(home, hosts=host or [], settings=load_settings(home), now=console.now())
+    printer = Printer(as_json=json)
+    if from_backup is None:
+        made = authority.create(home, hosts=host or [], settings=load_settings(home), now=console.now())
+    else:
+        made = restore_from(from_backup, home, database=database, archive=archive, printer=printer)
     fingerprint = certificates.fingerprint(made.root)
-    Printer(as_json=json).event(
-        f"made the certificate authority in {home}\n"
+    printer.event(
+        f"{'restored' if from_backup else 'made'} the certificate authority in {home}\n"
         f"fingerprint: {fingerprint}\n"
         f"Members need this fingerprint to register. The root's key, {home / authority.ROOT_KEY}, can be moved away.",
         event="initialised",
@@ -71,9 +85,7 @@ def serve(
     port: PortOption = DEFAULT_PORT,
     enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
     database: DatabaseOption = None,
-    archive: Annotated[
-        str | None, option("--archive", help="Where sealed images are kept; a folder here unless said.")
-    ] = None,
+    archive: ArchiveOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -82,9 +94,7 @@ def serve(
     console.start_logging(verbose=verbose)
     stop = Stop()
     settings = load_settings(home)
-    running = Running.prepare(
-        home, settings, database=_database(home, database), archive=archive or str(home / "archive")
-    )
+    running = Running.prepare(home, settings, database=database_url(home, database), archive=archive_url(home, archive))
     printer = Printer(as_json=json)
     fingerprint = certificates.fingerprint(running.handlers.authority.root)
     with contextlib.ExitStack() as stack:
@@ -117,7 +127,7 @@ def members(
     console.start_logging(verbose=verbose)
     authority.Authority.load(home, load_settings(home))
     printer = Printer(as_json=json)
-    for member in Accounts(open_database(_database(home, database))).members(console.now()):
+    for member in Accounts(open_database(database_url(home, database))).members(console.now()):
         since = f"{member.created_at:%Y-%m-%d %H:%M}"
         printer.event(
             f"{member.user:32}  devices {member.devices:3}  since {since}",
@@ -126,10 +136,6 @@ def members(
             devices=member.devices,
             created_at=member.created_at.isoformat(),
         )
-
-
-def _database(home: Path, url: str | None) -> str:
-    return url or f"sqlite:///{home / 'registrar.sqlite3'}"
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from common import topics
 from common.errors import ConfigurationError, RefusedError
 from common.files import flush_folder, make_private_folder, write_new
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
-_INCOMING = "incoming"
+_INCOMING, _ASIDE = "incoming", "set-aside"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RETRY_AFTER_SECONDS = 60.0
 _ABANDONED_AFTER = dt.timedelta(days=1)
@@ -49,6 +50,14 @@ class Archive(Protocol):
 
     def discard(self, image_id: uuid.UUID) -> None:
         """Remove an image durably, if it is there."""
+        ...
+
+    def stored(self) -> Iterator[tuple[uuid.UUID, dt.datetime]]:
+        """Yield every image that is there, and when it was put there."""
+        ...
+
+    def set_aside(self, image_id: uuid.UUID) -> None:
+        """Keep what is under this name where somebody may look at it, but no longer as this image."""
         ...
 
 
@@ -107,6 +116,23 @@ class FolderArchive:
         with _refusing(), contextlib.suppress(FileNotFoundError):
             place.unlink()
             flush_folder(place.parent)
+
+    def stored(self) -> Iterator[tuple[uuid.UUID, dt.datetime]]:
+        """Yield every image; what has no name of an image is passed over."""
+        with _refusing():
+            for path in self._folder.glob("[0-9a-f][0-9a-f]/*.cms"):
+                image_id = topics.parse_image_id(path.stem)
+                if image_id is not None and path == self._place(image_id):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield image_id, dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+
+    def set_aside(self, image_id: uuid.UUID) -> None:
+        """Move a file out of the way, into the folder ``set-aside``."""
+        with _refusing(), contextlib.suppress(FileNotFoundError):
+            aside = make_private_folder(self._folder / _ASIDE)
+            self._place(image_id).replace(aside / f"{image_id}.{secrets.token_hex(4)}.cms")
+            flush_folder(aside)
+            flush_folder(self._place(image_id).parent)
 
     def sweep(self, now: dt.datetime) -> None:
         """Remove what writers that were killed have left; what is younger than a day may still be written."""

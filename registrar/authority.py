@@ -7,6 +7,7 @@ issuing CA), ``broker.pem`` (with the issuing CA behind it), ``broker.key`` and 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import re
@@ -24,7 +25,7 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import flush_folder, make_private_folder, read_private, reason, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -66,7 +67,7 @@ class Authority:
         Raises ConfigurationError where it is missing (code ``no_authority``), exposed (``exposed_key``) or damaged
         (``corrupt_authority``).
         """
-        if (home / _UNFINISHED).exists() or not (home / ISSUING).exists():
+        if is_unfinished(home) or not (home / ISSUING).exists():
             raise ConfigurationError(
                 f"there is no certificate authority in {home}",
                 hint="make one with `registrar init`, or name its folder with --home",
@@ -163,13 +164,8 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. Raises
     ConfigurationError: ``already_initialised`` where there is an authority, ``invalid_host``, ``unwritable``.
     """
-    broker_names = _host_names(hosts)
-    if not (home / _UNFINISHED).exists() and any((home / name).exists() for name in (ISSUING, REGISTRAR_KEY)):
-        raise ConfigurationError(
-            f"there is a certificate authority in {home} already",
-            hint="every member's certificate depends on it; name another folder with --home",
-            code="already_initialised",
-        )
+    broker_names = [_host_name(host) for host in dict.fromkeys(host.lower() for host in (*hosts, *_LOCAL_HOSTS))]
+    refuse_initialised(home)
     root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
     root = _sign_authority(_ROOT_NAME, root_key, root_key, path_length=1, settings=settings, now=now)
     issuing = _sign_authority(_ISSUING_NAME, issuing_key, root_key, path_length=0, settings=settings, now=now)
@@ -177,10 +173,7 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     registrar = authority.sign_registrar(registrar_key.public_key(), now)
     broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
 
-    for folder in (home, (home / ISSUING).parent, (home / BROKER).parent.parent, (home / BROKER).parent):
-        make_private_folder(folder)
-    write_private(home / _UNFINISHED, b"")
-    for name, content in {
+    files = {
         ROOT_KEY: keys.to_pem(root_key),
         ROOT: certificates.to_pem(root),
         ISSUING_KEY: keys.to_pem(issuing_key),
@@ -190,12 +183,39 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
         BROKER_AUTHORITIES: certificates.to_pem(root, issuing),
         BROKER_KEY: keys.to_pem(broker_key),
         BROKER: certificates.to_pem(broker, issuing),
-    }.items():
-        write_private(home / name, content)
-    authority.write_crl(authority.issue_crl([], int(now.timestamp()), now))
+    }
+    with making(home):
+        for name, content in files.items():
+            write_private(home / name, content)
+        authority.write_crl(authority.issue_crl([], int(now.timestamp()), now))
+    return authority
+
+
+def is_unfinished(home: Path) -> bool:
+    """Tell whether an authority was begun there and never completed."""
+    return (home / _UNFINISHED).exists()
+
+
+def refuse_initialised(home: Path) -> None:
+    """Raise ConfigurationError, ``already_initialised``, where there is an authority."""
+    if not is_unfinished(home) and any((home / name).exists() for name in (ISSUING, REGISTRAR_KEY)):
+        raise ConfigurationError(
+            f"there is a certificate authority in {home} already",
+            hint="every member's certificate depends on it; name another folder with --home",
+            code="already_initialised",
+        )
+
+
+@contextlib.contextmanager
+def making(home: Path) -> Iterator[None]:
+    """Make the folders of an authority that is written inside; what a crash leaves of it may be made anew."""
+    refuse_initialised(home)
+    for folder in (home, (home / ISSUING).parent, (home / BROKER).parent.parent, (home / BROKER).parent):
+        make_private_folder(folder)
+    write_private(home / _UNFINISHED, b"")
+    yield
     (home / _UNFINISHED).unlink()
     flush_folder(home)
-    return authority
 
 
 def load_registrar(home: Path) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
@@ -229,10 +249,6 @@ def _builder(name: str, public_key: rsa.RSAPublicKey, extensions: certificates.E
 
 def _start(now: dt.datetime, settings: Settings) -> dt.datetime:
     return now - dt.timedelta(seconds=settings.clock_tolerance)
-
-
-def _host_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
-    return [_host_name(host) for host in dict.fromkeys(host.lower() for host in (*hosts, *_LOCAL_HOSTS))]
 
 
 def _host_name(host: str) -> x509.GeneralName:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from sqlite3 import Connection as SQLiteConnection
 
+ONLY_READS = "sealcast_only_reads"  # an execution option: a long reading that holds up no writer
 _BUSY_TIMEOUT_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 5.0
 # Any number that no other user of the same PostgreSQL database takes as a lock.
@@ -210,7 +211,8 @@ def _open_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # Taking the write lock at once waits for it; upgrading a read lock fails where another one writes.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        only_reads = connection.get_execution_options().get(ONLY_READS)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
 

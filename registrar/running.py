@@ -50,14 +50,7 @@ class Running:
     @classmethod
     def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
         """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
-        authority = Authority.load(home, settings)
-        key, certificate = load_registrar(home)
-        engine = open_database(database)
-        migrate(engine)
-        store = open_archive(archive)
-        store.sweep(console.now())
-        handlers = Handlers(authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings)
-        return cls(home, settings, handlers)
+        return cls(home, settings, open_handlers(home, settings, database=database, archive=archive))
 
     @contextlib.contextmanager
     def connect(self, address: Address) -> Iterator[Service]:
@@ -164,6 +157,17 @@ class Running:
                 ended.wait(_LOOK_SECONDS)
             else:
                 _log.info("the broker retained all but %d messages", published)
+
+
+def open_handlers(home: Path, settings: Settings, *, database: str, archive: str) -> Handlers:
+    """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
+    authority = Authority.load(home, settings)
+    key, certificate = load_registrar(home)
+    engine = open_database(database)
+    migrate(engine)
+    store = open_archive(archive)
+    store.sweep(console.now())
+    return Handlers(authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings)
 
 
 def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:

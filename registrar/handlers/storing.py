@@ -79,7 +79,8 @@ class Storing(Stores):
 
     def _clear_away(self, removal: Removal) -> tuple[Publication, ...]:
         # Nobody else can have stored an image with this id as long as the file is there.
-        if removal.channel is not None and self.catalogue.get(removal.image_id) is None:
+        # A lost image is not there, unless its owner's device is just sending it again.
+        if removal.channel is not None and removal.reason != "lost" and self.catalogue.get(removal.image_id) is None:
             self.archive.discard(removal.image_id)
         self.catalogue.settle(removal)
         if removal.channel is None:
@@ -111,10 +112,10 @@ class Storing(Stores):
             sha256_sealed=request.sha256_sealed,
             wrapped_key=envelope.encrypted_key_for(own_key),
             stored_at=now,
-            expires_at=self._end_of(seen.expires_at, now),
+            expires_at=self.end_of(seen.expires_at, now),
         )
 
-    def _end_of(self, expires_at: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
+    def end_of(self, expires_at: dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
         """Return when the registrar removes an image: when its owner wants it, or after the retention time."""
         if not self.settings.retention_days:
             return expires_at
@@ -126,7 +127,13 @@ class Storing(Stores):
         quota = Quota(self.settings.owner_images, self.settings.owner_bytes)
         first = self.catalogue.check_free(record, quota)
         self.archive.put(record.image_id, sealed, mend=first is not None)
-        return first or self.catalogue.add(record, recipients, quota)
+        try:
+            return first or self.catalogue.add(record, recipients, quota)
+        except RefusedError as error:
+            if error.code in {"removed", "quota_exceeded"}:
+                # Another request of the owner's was a moment faster; no entry will ever name this file.
+                self.archive.discard(record.image_id)
+            raise
 
     def _read_envelope(self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate, now: dt.datetime) -> Envelope:
         envelope = read_sealed(sealed, maximum_size=self.settings.maximum_sealed_size)

@@ -1,0 +1,137 @@
+"""The commands about what the registrar keeps: verify, backup, and the way back from a backup."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common import console
+from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.files import make_private_folder
+from common.settings import load_settings
+from registrar.archive import open_archive
+from registrar.authority import Authority, is_unfinished, refuse_initialised
+from registrar.backup import DATABASE, back_up, open_backup, restore
+from registrar.database import migrate, open_database
+from registrar.running import open_handlers
+from registrar.verifying import Verification
+
+if TYPE_CHECKING:
+    from registrar.catalogue import Record
+
+DatabaseOption = Annotated[
+    str | None, option("--database", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
+]
+ArchiveOption = Annotated[
+    str | None, option("--archive", help="Where sealed images are kept; a folder here unless said.")
+]
+
+
+def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
+    """Add verify and backup to the program."""
+
+    @app.command()
+    def verify(
+        *,
+        repair: Annotated[bool, option("--repair", help="Mend what can be mended.")] = False,
+        backup: Annotated[Path | None, option("--backup", help="A backup to take sound images from.")] = None,
+        database: DatabaseOption = None,
+        archive: ArchiveOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Compare every stored image with its SHA-256 in the catalogue."""
+        console.start_logging(verbose=verbose)
+        printer = Printer(as_json=json)
+        handlers = open_handlers(
+            home, load_settings(home), database=database_url(home, database), archive=archive_url(home, archive)
+        )
+        verification = Verification(handlers, repair, open_backup(backup) if backup else None, console.now())
+        faults = unmended = 0
+        for fault in verification.faults():
+            faults, unmended = faults + 1, unmended + (fault.mended is None)
+            printer.event(
+                f"{fault.kind:9}  {fault.image_id}  of {fault.owner or 'nobody'}: {fault.mended or 'not mended'}",
+                event="fault",
+                kind=fault.kind,
+                image_id=fault.image_id,
+                owner=fault.owner,
+                mended=fault.mended,
+            )
+        printer.event(
+            f"verified   {verification.images:,} images, {verification.bytes:,} bytes; "
+            f"faults {faults}, of which {unmended} are not mended",
+            event="verified",
+            images=verification.images,
+            bytes=verification.bytes,
+            faults=faults,
+            unmended=unmended,
+        )
+        if unmended:
+            raise typer.Exit(console.FAILED)
+
+    @app.command("backup")
+    def backup_command(
+        folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.", metavar="FOLDER")],
+        *,
+        database: DatabaseOption = None,
+        archive: ArchiveOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Copy authority, database and images into a folder; the registrar may serve meanwhile."""
+        console.start_logging(verbose=verbose)
+        printer = Printer(as_json=json)
+        Authority.load(home, load_settings(home))
+        engine = open_database(database_url(home, database))
+        migrate(engine)
+        left_out = 0
+        for record in back_up(home, engine, open_archive(archive_url(home, archive)), folder, console.now()):
+            left_out += 1
+            report_damaged(printer, record)
+        printer.event(
+            f"backed up to {folder}\nIt holds the authority's keys: keep it as safe as the registrar itself.",
+            event="backed_up",
+            folder=folder,
+            left_out=left_out,
+        )
+        if left_out:
+            raise typer.Exit(console.FAILED)
+
+
+def restore_from(folder: Path, home: Path, *, database: str | None, archive: str | None, printer: Printer) -> Authority:
+    """Make the registrar of a backup anew under ``home``; raises ConfigurationError where that cannot be."""
+    open_backup(folder)
+    refuse_initialised(home)
+    make_private_folder(home)
+    if is_unfinished(home):
+        # An earlier try was interrupted.
+        (home / DATABASE).unlink(missing_ok=True)
+    engine = open_database(database_url(home, database))
+    for record in restore(folder, home, engine, open_archive(archive_url(home, archive)), console.now()):
+        report_damaged(printer, record)
+    return Authority.load(home, load_settings(home))
+
+
+def report_damaged(printer: Printer, record: Record) -> None:
+    """Say that an image is damaged, and so left out."""
+    printer.event(
+        f"left out   {record.image_id}  of {record.owner}: missing or damaged",
+        event="left_out",
+        image_id=record.image_id,
+        owner=record.owner,
+    )
+
+
+def database_url(home: Path, url: str | None) -> str:
+    """Return where the database is."""
+    return url or f"sqlite:///{home / DATABASE}"
+
+
+def archive_url(home: Path, url: str | None) -> str:
+    """Return where the archive is."""
+    return url or str(home / "archive")

@@ -1,0 +1,130 @@
+"""A backup of a registrar that serves, and a registrar made from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import databases
+import pytest
+from system import ROOT, System, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ("databases",)
+CHELSEA = ROOT / "tools" / "chelsea.jpg"
+
+
+def images(home: Path, **options: str) -> int:
+    verified = run(
+        "registrar", "verify", "--home", home, "--json", *(f"--{key}={value}" for key, value in options.items())
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    return int(json.loads(verified.stdout.splitlines()[-1])["images"])
+
+
+def test_a_registrar_from_a_backup_serves_the_same_members_and_images(own_system: System, tmp_path: Path) -> None:
+    system = own_system
+    system.start()
+    alice, bob = system.register("alice"), system.register("bob")
+    system.post(alice, CHELSEA)
+    system.post(alice, CHELSEA, "--to", "bob")
+    with system.subscriber(bob) as reader:
+        for _ in range(2):
+            reader.wait_for("saved")
+    made = run("registrar", "backup", tmp_path / "backup", "--home", system.home, "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout) == {"event": "backed_up", "folder": str(tmp_path / "backup"), "left_out": 0}
+    later = system.post(alice, CHELSEA)[0]
+    system.stop()
+    shutil.rmtree(system.home)
+
+    restored = run("registrar", "init", "--from-backup", tmp_path / "backup", "--home", system.home, "--json")
+    assert restored.returncode == 0, restored.stderr
+    assert json.loads(restored.stdout)["fingerprint"] == system.fingerprint
+    assert images(system.home) == 2
+    system.start()
+    # Bob has a mark of the lost catalogue, and misses nothing all the same.
+    new = system.post(alice, CHELSEA, "--caption", "after the fire")[0]
+    with system.subscriber(bob) as reader:
+        saved = reader.wait_for("saved")
+    assert saved["image_id"] == new["image_id"] != later["image_id"]
+    carol = system.register("carol")
+    with system.subscriber(carol) as reader:
+        assert {reader.wait_for("saved")["image_id"] for _ in range(2)} > {new["image_id"]}
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_a_backup_goes_into_any_kind_of_database(
+    own_system: System, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    system = own_system
+    system.start()
+    system.post(system.register("alice"), CHELSEA)
+    system.stop()
+    made = run("registrar", "backup", tmp_path / "backup", "--home", system.home)
+    assert made.returncode == 0, made.stderr
+    url = (
+        f"sqlite:///{tmp_path / 'elsewhere.sqlite3'}"
+        if kind == "sqlite"
+        else request.getfixturevalue("server").new_database()
+    )
+    options = ("--home", tmp_path / "new", "--database", url)
+    restored = run("registrar", "init", "--from-backup", tmp_path / "backup", *options)
+    assert restored.returncode == 0, restored.stderr
+    assert images(tmp_path / "new", database=url) == 1
+    # And from there once more; a number that the database gives is one that none has.
+    again = run("registrar", "backup", tmp_path / "again", *options)
+    assert again.returncode == 0, again.stderr
+    once_more = run("registrar", "init", "--from-backup", tmp_path / "again", "--home", tmp_path / "third")
+    assert once_more.returncode == 0, once_more.stderr
+    assert images(tmp_path / "third") == 1
+    # The database is in use now.
+    full = run(
+        "registrar", "init", "--from-backup", tmp_path / "again", "--home", tmp_path / "fourth", "--database", url
+    )
+    assert (full.returncode, "error: the database is not empty" in full.stderr) == (1, True)
+
+
+def test_a_damaged_image_is_left_out_and_told(own_system: System, tmp_path: Path) -> None:
+    system = own_system
+    system.start()
+    alice = system.register("alice")
+    damaged, sound = (system.post(alice, CHELSEA)[0]["image_id"] for _ in range(2))
+    next(system.home.glob(f"archive/*/{damaged}.cms")).write_bytes(b"damaged")
+    made = run("registrar", "backup", tmp_path / "backup", "--home", system.home, "--json")
+    assert made.returncode == 1
+    assert [json.loads(line)["event"] for line in made.stdout.splitlines()] == ["left_out", "backed_up"]
+    restored = run("registrar", "init", "--from-backup", tmp_path / "backup", "--home", tmp_path / "new", "--json")
+    assert restored.returncode == 0, restored.stderr
+    assert images(tmp_path / "new") == 1
+    assert list((tmp_path / "new").glob(f"archive/*/{sound}.cms"))
+    verified = run("registrar", "verify", "--home", system.home, "--json")
+    assert verified.returncode == 1
+    fault = json.loads(verified.stdout.splitlines()[0])
+    assert fault == {"event": "fault", "kind": "damaged", "image_id": damaged, "owner": "alice", "mended": None}
+    assert run("registrar", "verify", "--home", system.home, "--repair").returncode == 0
+    assert images(system.home) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("backup", "{home}"), "is there already"),
+        (("backup", "{home}/registrar.pem/x"), "cannot make the folder"),
+        (("init", "--from-backup", "{home}", "--home", "{home}/new"), "holds no complete backup"),
+        (("init", "--from-backup", "{home}/none", "--home", "{home}/new"), "holds no complete backup"),
+        (("verify", "--backup", "{home}"), "holds no complete backup"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_left(system: System, arguments: tuple[str, ...], words: str) -> None:
+    given = [argument.format(home=system.home) for argument in arguments]
+    home = () if "--home" in given else ("--home", system.home)
+    refused = run("registrar", *given, *home)
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert "hint:" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (system.home / "new" / "authority").exists()
