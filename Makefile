@@ -35,6 +35,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.catalogue
 
 test-compose: setup
 	$(BIN)/pytest -m compose tests/compose

@@ -9,11 +9,7 @@ and no registrar. Both take turns, so that a busy machine slows both; the ratio 
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import os
-import random
-import secrets
 import statistics
 import subprocess
 import sys
@@ -23,21 +19,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from benchmarks.installation import PATIENCE, initialise, installation, make_photograph, program, read_event, running
 from common import console, topics
-from common.certificates import fingerprint
-from common.connection import Address, SessionOptions, verified_context
-from common.enrolment import Contact, enrol
+from common.connection import Address, verified_context
 from common.enveloping import Cipher
 from common.errors import SealcastError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
-from common.member_commands import member_session
 from common.session import Session
-from common.settings import Settings, load_settings
+from common.settings import Settings
 from common.topics import new_image_id
+from publisher.courier import reach
+from publisher.outbox import Outbox
 from publisher.post import Wishes, post_all
-from registrar.authority import BROKER_AUTHORITIES, Authority
+from registrar.authority import BROKER_AUTHORITIES
 from registrar.broker import Doors, run_broker
 from tools.demo import free_ports
 
@@ -49,7 +43,6 @@ KILOBYTE, MEGABYTE = 1_000, 1_000_000
 SIZES = [(10 * KILOBYTE, 40), (100 * KILOBYTE, 40), (MEGABYTE, 20), (5 * MEGABYTE, 8)]
 ROUNDS = 3
 COMMANDS = 9
-PATIENCE = 120.0
 WISHES = Wishes((), topics.DEFAULT_CHANNEL, None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
 
 
@@ -58,6 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sealcast-bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         doors = Doors("127.0.0.1", *free_ports())
+        initialise(folder)
         owner, reader = stack.enter_context(installation(folder, doors))
         saved = stack.enter_context(subscriber(folder / "reader", doors))
         plain_door = stack.enter_context(plain_broker(folder))
@@ -105,11 +99,11 @@ def post_to_saved(files: Sequence[Path], owner: Identity, doors: Doors, saved: t
     door = Address("localhost", doors.port)
     while saved.acquire(blocking=False):
         pass
-    with member_session(owner, door, owner.device.client_id("bench", fresh=True), SessionOptions()) as (_, registrar):
+    with Outbox(owner.home) as outbox, reach(outbox, owner, door, Settings()) as courier:
         begin = time.perf_counter()
-        for file, outcome in post_all(files, WISHES, owner, registrar, settings=Settings(), clock=console.now):
-            if isinstance(outcome, SealcastError):
-                sys.exit(f"error: {file}: {outcome.message}")
+        for file, outcome in post_all(files, WISHES, courier, settings=Settings()):
+            if (error := outcome if isinstance(outcome, SealcastError) else outcome.error) is not None:
+                sys.exit(f"error: {file}: {error.message}")
         for _ in files:
             if not saved.acquire(timeout=PATIENCE):
                 sys.exit("error: an image was not saved")
@@ -139,27 +133,6 @@ def plain_session(identity: Identity, door: Address) -> Session:
 
 
 @contextlib.contextmanager
-def installation(folder: Path, doors: Doors) -> Iterator[tuple[Identity, Identity]]:
-    """Run a registrar with its broker; yields two enrolled members."""
-    home = folder / "registrar"
-    subprocess.run([*program("registrar"), "init", "--home", home], check=True, stdout=subprocess.DEVNULL)
-    ports = ["--port", str(doors.port), "--enrol-port", str(doors.enrol_port)]
-    command = [*program("registrar"), "serve", "--home", str(home), "--with-broker", *ports, "--json"]
-    with running(command) as serving:
-        read_event(serving)
-        root = Authority.load(home, load_settings(home)).root
-        contact = Contact(Address("localhost", doors.enrol_port), fingerprint(root), root)
-        enrolled = [
-            enrol(folder / user, user, secrets.token_hex(16), contact,
-                  key_size=3072, options=SessionOptions(), clock=console.now).identity
-            for user in ("owner", "reader")
-        ]  # fmt: skip
-        for identity in enrolled:
-            console.remember(identity.home, broker="localhost", port=doors.port)
-        yield enrolled[0], enrolled[1]
-
-
-@contextlib.contextmanager
 def subscriber(home: Path, doors: Doors) -> Iterator[threading.Semaphore]:
     """Run a subscriber; yields a semaphore that counts what it has saved."""
     command = [*program("subscriber"), "run", "--home", str(home), "--port", str(doors.port), "--json"]
@@ -186,43 +159,6 @@ def plain_broker(folder: Path) -> Iterator[Address]:
     doors = Doors("127.0.0.1", *free_ports())
     with run_broker(home, doors):
         yield Address("localhost", doors.port)
-
-
-@contextlib.contextmanager
-def running(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program beside this one, and end it on leaving."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-
-
-def read_event(process: subprocess.Popen[str]) -> dict[str, str] | None:
-    """Return the next JSON line of a program, or None at its end."""
-    line = process.stdout.readline() if process.stdout else ""
-    return json.loads(line) if line else None
-
-
-def program(name: str) -> list[str]:
-    """Return how one of the three programs is started."""
-    return [sys.executable, "-m", name]
-
-
-def make_photograph(path: Path, size: int) -> Path:
-    """Write a JPEG of about ``size`` bytes: noise over a gradient, about three bits a pixel as a camera has them."""
-    width = max(64, int((size * 8 / 3 * 4 / 3) ** 0.5))
-    shape = (width, width * 3 // 4)
-    noise = Image.frombytes("RGB", shape, random.Random(str(path)).randbytes(shape[0] * shape[1] * 3))
-    gradient = Image.linear_gradient("L").resize(shape).convert("RGB")
-    for quality in range(95, 5, -5):
-        content = io.BytesIO()
-        Image.blend(gradient, noise, 0.25).save(content, "JPEG", quality=quality)
-        if content.tell() <= size:
-            break
-    path.write_bytes(content.getvalue())
-    return path
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
-SHARED_OPTIONS = frozenset({"caption", "channel", "cipher", "count", "inbox", "keep_metadata", "to"})
+SHARED_OPTIONS = frozenset(
+    {"all", "caption", "channel", "cipher", "count", "expires", "inbox", "keep_metadata", "queue", "to"}
+)
 
 
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:

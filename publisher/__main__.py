@@ -1,16 +1,17 @@
-"""The `publisher` command: register, whoami, post."""
+"""The `publisher` command: register, whoami, post, outbox, flush, remove."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import TYPE_CHECKING, Annotated
+import datetime as dt  # noqa: TC003 - Typer reads the annotations at run time
+import uuid  # noqa: TC003 - the same
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path  # noqa: TC003 - the same
+from typing import Annotated
 
 import typer
 
-from common import console
-from common.connection import Address, session_options
+from common import console, topics
+from common.connection import Address
 from common.console import (
     DEFAULT_BROKER,
     DEFAULT_PORT,
@@ -23,22 +24,40 @@ from common.console import (
     option,
 )
 from common.enveloping import Cipher
-from common.errors import SealcastError
-from common.identity import Identity
-from common.member_commands import SHARED_OPTIONS, add_member_commands, member_session
+from common.errors import ConfigurationError, SealcastError
+from common.identity import Device, Identity
+from common.member_commands import SHARED_OPTIONS, add_member_commands
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
-from publisher.post import Posted, Wishes, post_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from publisher.courier import reach
+from publisher.items import PRESENT, State
+from publisher.outbox import Outbox
+from publisher.post import Wishes, parse_lifetime, post_all
+from publisher.removal import remove
+from publisher.reporting import Report, progress, show_item, show_nothing
 
 PROGRAM = "publisher"
 HOME = console.default_home(PROGRAM)
-_LARGE = 4 * 1024 * 1024  # bytes; below it, a bar would be gone before it is seen
+_NOTHING_WAITS = "nothing waits to be sent"
 
 app = console.make_app("Post images: seal, sign and publish them.", PROGRAM)
 add_member_commands(app, HOME)
+
+
+def read_lifetime(text: str) -> dt.timedelta:
+    """Return what --expires says."""
+    try:
+        return parse_lifetime(text)
+    except ConfigurationError as error:
+        raise typer.BadParameter(f"{error.message}: {error.hint}") from error
+
+
+def read_image_id(text: str) -> uuid.UUID:
+    """Return the image id that was given."""
+    image_id = topics.parse_image_id(text)
+    if image_id is None:
+        raise typer.BadParameter(f"{text!r} cannot be an image id: post and outbox print them")
+    return image_id
 
 
 @app.command("post")
@@ -48,88 +67,121 @@ def post_command(
     to: Annotated[list[str] | None, option("--to", help="Only for this member; may be repeated.")] = None,
     channel: Annotated[str, option("--channel", help="One to four words joined by /.")] = DEFAULT_CHANNEL,
     caption: Annotated[str | None, option("--caption", help="A line for the readers, sealed with the image.")] = None,
+    expires: Annotated[
+        dt.timedelta | None,
+        option(
+            "--expires",
+            help="When it is over, as 12h or 7d: s, m, h, d or w.",
+            metavar="LIFETIME",
+            parser=read_lifetime,
+        ),
+    ] = None,
     keep_metadata: Annotated[
         bool, option("--keep-metadata", help="Post the bytes exactly as they are, position and all.")
     ] = False,
     cipher: Annotated[Cipher, option("--cipher", help="How the image is encrypted.")] = Cipher.AES_256_GCM,
+    queue: Annotated[bool, option("--queue", help="An image that has to wait in the outbox is no failure.")] = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Seal, sign and post images; returns when every one is stored."""
+    """Seal, sign and post images; returns when every one is stored, or waits in the outbox."""
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher)
+    wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher, expires)
     identity = Identity.load(home, now=console.now())
-    printer = Printer(as_json=json)
-    client_id = identity.device.client_id(PROGRAM, fresh=True)
-    failed = 0
-    with (
-        member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar),
-        progress(files, wanted=not json) as advance,
-    ):
-        for file, outcome in post_all(files, wishes, identity, registrar, settings=settings, clock=console.now):
-            if isinstance(outcome, SealcastError):
-                failed += 1
-                report_failure(printer, file, outcome)
-            else:
-                report_stored(printer, file, outcome)
-            advance(file)
-    if failed:
+    report = Report(Printer(as_json=json))
+    try:
+        with (
+            Outbox(home) as outbox,
+            reach(outbox, identity, Address(broker, port), settings) as courier,
+            progress(files, wanted=not json) as advance,
+        ):
+            for file, outcome in post_all(files, wishes, courier, settings=settings):
+                report.tell(file, outcome)
+                advance(file)
+    except KeyboardInterrupt as interruption:
+        # To post a file once more would make a second image of it.
+        hint = "see publisher outbox --all; publisher flush sends what waits, post again only what is not listed"
+        raise SealcastError("interrupted", hint=hint) from interruption
+    if not queue:
+        report.explain_waiting()
+    if report.failed or (report.waiting and not queue):
         raise typer.Exit(console.FAILED)
 
 
-def report_stored(printer: Printer, file: Path, stored: Posted) -> None:
-    """Say that an image is stored, and what was taken out of it."""
-    header = stored.header
-    audience = "every member" if header.audience == "members" else "the named people"
-    line = f"stored     {file}  for {audience} on {stored.channel}, as {header.image_id}"
-    if stored.removed:
-        line += f"\n           removed: {', '.join(stored.removed)}"
-    printer.event(
-        line,
-        event="stored",
-        image_id=header.image_id,
-        owner=header.owner,
-        channel=stored.channel,
-        name=header.name,
-        topic=header.topic,
-        size=header.size,
-        sealed_size=stored.sealed_size,
-        sha256=header.sha256,
-        removed=stored.removed,
-    )
+@app.command("outbox")
+def outbox_command(
+    *,
+    all: Annotated[  # noqa: A002 - what the option is called in settings.toml too
+        bool, option("--all", help="Also what was stored, failed or was removed.")
+    ] = False,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """List what waits to be stored, and what the registrar has refused."""
+    console.start_logging(verbose=verbose)
+    Device.load(home)
+    printer = Printer(as_json=json)
+    with Outbox(home) as outbox:
+        items = list(outbox.items(*(frozenset(State) - {State.WRITING} if all else PRESENT)))
+    for item in items:
+        show_item(printer, item)
+    if not items:
+        show_nothing(printer, "nothing was posted from here" if all else _NOTHING_WAITS)
 
 
-def report_failure(printer: Printer, file: Path, error: SealcastError) -> None:
-    """Say that a file could not be posted; the others go on."""
-    printer.event(None, event="failed", file=file, code=error.code, message=error.message)
-    console.fail(SealcastError(f"{file}: {error.message}", hint=error.hint))
+@app.command()
+def flush(
+    *,
+    broker: BrokerOption = DEFAULT_BROKER,
+    port: PortOption = DEFAULT_PORT,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Send what waits in the outbox, and once more what was refused."""
+    console.start_logging(verbose=verbose)
+    settings = load_settings(home)
+    identity = Identity.load(home, now=console.now())
+    printer = Printer(as_json=json)
+    report = Report(printer, flushing=True)
+    with Outbox(home) as outbox:
+        outbox.retry_refused()
+        if not any(outbox.items(State.WAITING)):
+            show_nothing(printer, _NOTHING_WAITS)
+            return
+        with (
+            reach(outbox, identity, Address(broker, port), settings) as courier,
+            ThreadPoolExecutor(settings.posts_at_once) as pool,
+        ):
+            for outcome in courier.deliver_waiting(pool):
+                report.tell(None, outcome)
+    report.explain_waiting()
+    if report.failed or report.waiting:
+        raise typer.Exit(console.FAILED)
 
 
-@contextlib.contextmanager
-def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path], None]]:
-    """Show a bar on a terminal for many or large files; yields what to call after each."""
-    sizes = {file: _size(file) for file in files}
-    worth_it = len(files) > 1 or sum(sizes.values()) >= _LARGE
-    if not (wanted and worth_it and sys.stderr.isatty()):
-        yield lambda _file: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that a single small image need not wait for
-    from rich.progress import Progress  # noqa: PLC0415 - the same
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("posting", total=sum(sizes.values()) or 1)
-        yield lambda file: bar.advance(task, sizes[file])
-
-
-def _size(file: Path) -> int:
-    # What cannot be read is told when its turn comes.
-    with contextlib.suppress(OSError):
-        return file.stat().st_size if file.is_file() else 0
-    return 0
+@app.command("remove")
+def remove_command(
+    image_id: Annotated[uuid.UUID, typer.Argument(metavar="IMAGE-ID", parser=read_image_id)],
+    *,
+    broker: BrokerOption = DEFAULT_BROKER,
+    port: PortOption = DEFAULT_PORT,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Remove an image of yours: from the outbox, the archive and the announcements."""
+    console.start_logging(verbose=verbose)
+    settings = load_settings(home)
+    identity = Identity.load(home, now=console.now())
+    with Outbox(home) as outbox:
+        remove(image_id, outbox, lambda: reach(outbox, identity, Address(broker, port), settings), console.now)
+    Printer(as_json=json).event(f"removed    {image_id}", event="removed", image_id=image_id)
 
 
 def main() -> None:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import display, images, messages, topics
-from common.certificates import fingerprint
-from common.errors import ConfigurationError, SealcastError, SessionError
+from common.certificates import check_member, check_registrar, fingerprint
+from common.errors import ConfigurationError, SealcastError, VerificationError
 from common.metadata import strip_metadata
 from common.sealing import seal
+from publisher.contacts import Contacts
+from publisher.courier import may_pass
+from publisher.items import Item
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cryptography import x509
 
     from common.enveloping import Cipher
     from common.identity import Identity
-    from common.registrar_client import RegistrarClient
     from common.settings import Settings
+    from publisher.courier import Courier, Outcome
 
 _MOST_PEOPLE = 64  # as many as a members request may name
+_LIFETIME = re.compile(r"([0-9]{1,10})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+_LONGEST_LIFETIME = 100 * 365 * _SECONDS["d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class Wishes:
     caption: str | None
     keep_metadata: bool
     cipher: Cipher
+    lifetime: dt.timedelta | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for what cannot be."""
@@ -69,48 +78,68 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """An image that is stored."""
+    """A picture as it is posted: sealed, with its header, and what was taken out of it before."""
 
     header: messages.ImageHeader
     channel: str
-    sealed_size: int
+    sealed: bytes
     removed: tuple[str, ...]
+
+    @property
+    def item(self) -> Item:
+        """What the outbox keeps of it beside the sealed image."""
+        header = self.header
+        return Item(
+            topic=topics.ImageTopic(header.owner, self.channel, header.image_id),
+            audience=header.audience,
+            name=header.name,
+            size=header.size,
+            sealed_size=len(self.sealed),
+            sha256=header.sha256,
+            removed=self.removed,
+            added_at=header.sent_at,
+            expires_at=header.expires_at,
+        )
 
 
 def post_all(
-    files: Sequence[Path],
-    wishes: Wishes,
-    identity: Identity,
-    registrar: RegistrarClient,
-    *,
-    settings: Settings,
-    clock: Callable[[], dt.datetime],
-) -> Iterator[tuple[Path, Posted | SealcastError]]:
-    """Post files, a few at a time, and yield what became of each, in their order.
+    files: Sequence[Path], wishes: Wishes, courier: Courier, *, settings: Settings
+) -> Iterator[tuple[Path | None, Outcome | SealcastError]]:
+    """Send what waits from earlier, then post files, a few at a time; yield what became of each, in their order.
 
-    A file that cannot be posted keeps no other back. Raises SessionError when there is nobody to post to, and
-    RefusedError where a recipient is not known.
+    What waited from earlier has no file; a file that cannot be posted at all has an error in place of an outcome. None
+    of them keeps another back. Raises what keeps the recipients from being found: RefusedError where one is not known,
+    VerificationError where the reply is not the registrar's.
     """
     # While the registrar is asked for the recipients, or stores an image, others are decoded and sealed.
     with ThreadPoolExecutor(settings.posts_at_once) as pool:
-        recipients = pool.submit(find_recipients, wishes, registrar)
+        recipients = pool.submit(find_recipients, wishes, courier)
 
-        def post_one(file: Path) -> Posted | SealcastError:
+        def post_one(file: Path) -> Outcome | SealcastError:
             try:
                 picture = take_in(file, wishes, settings)
-                return post(picture, wishes, recipients.result(), identity, registrar, now=clock())
-            except SessionError:
-                raise
+                posted = seal_picture(picture, wishes, recipients.result(), courier.identity, now=courier.clock())
+                return post(posted, courier)
             except SealcastError as error:
                 return error
 
+        earlier = courier.deliver_waiting(pool)
         outcomes = [pool.submit(post_one, file) for file in files]
         try:
-            recipients.result()
-            for file, outcome in zip(files, outcomes, strict=True):
-                yield file, outcome.result()
+            for outcome in earlier:
+                yield None, outcome
+            with contextlib.suppress(ConfigurationError):  # which each file tells
+                recipients.result()
+            for file, posting in zip(files, outcomes, strict=True):
+                yield file, posting.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def post(posted: Posted, courier: Courier) -> Outcome:
+    """Put an image into the outbox, and send it from there; raises ConfigurationError where the disk is full."""
+    with courier.outbox.add(posted.item, posted.sealed) as claim:
+        return courier.deliver(claim, is_new=True)
 
 
 def take_in(file: Path, wishes: Wishes, settings: Settings) -> Picture:
@@ -123,22 +152,49 @@ def take_in(file: Path, wishes: Wishes, settings: Settings) -> Picture:
     return Picture(display_name(file), stripped.data, facts, stripped.removed)
 
 
-def find_recipients(wishes: Wishes, registrar: RegistrarClient) -> list[x509.Certificate]:
-    """Ask the registrar for whom to wrap the key: the named people, or itself and every member up to the limit."""
-    certificates, registrar_certificate = registrar.members(wishes.to or None)
-    return certificates if wishes.to else [registrar_certificate, *certificates]
+def find_recipients(wishes: Wishes, courier: Courier) -> list[x509.Certificate]:
+    """Return for whom to wrap the key: the named people, or the registrar and every member up to the limit.
+
+    The registrar says who they are. Where it cannot be reached they are those whom it has named earlier, and for every
+    member itself alone: it releases the key to all others.
+    """
+    contacts = Contacts(courier.identity.home)
+    if courier.unreachable is None:
+        try:
+            certificates, registrar_certificate = courier.registrar.members(wishes.to or None)
+        except SealcastError as error:
+            if not may_pass(error):
+                raise
+            courier.give_up(error)
+        else:
+            contacts.remember(certificates)
+            return certificates if wishes.to else [registrar_certificate, *certificates]
+    return recall_recipients(wishes, courier, contacts)
 
 
-def post(
-    picture: Picture,
-    wishes: Wishes,
-    recipients: Sequence[x509.Certificate],
-    identity: Identity,
-    registrar: RegistrarClient,
-    *,
-    now: dt.datetime,
+def recall_recipients(wishes: Wishes, courier: Courier, contacts: Contacts) -> list[x509.Certificate]:
+    """Return the recipients that are known without asking; raises ``courier.unreachable`` where none can be trusted."""
+    identity, now = courier.identity, courier.clock()
+    try:
+        check_member(identity.certificate, identity.trust, at=now, now=now)
+        check_registrar(identity.registrar, identity.trust, now=now)
+    except VerificationError as error:
+        # Nobody would accept what is sealed now.
+        raise courier.unreachable or error from error
+    known = {user: contacts.recall(user, identity.trust, now=now) for user in wishes.to}
+    if unknown := sorted(user for user, theirs in known.items() if not theirs):
+        raise ConfigurationError(
+            f"no certificate of {', '.join(unknown)} is known here, and the registrar cannot be asked for one",
+            hint="post it once the registrar can be reached",
+            code="unknown_contact",
+        )
+    return [certificate for theirs in known.values() for certificate in theirs] if wishes.to else [identity.registrar]
+
+
+def seal_picture(
+    picture: Picture, wishes: Wishes, recipients: Sequence[x509.Certificate], identity: Identity, *, now: dt.datetime
 ) -> Posted:
-    """Seal, sign and publish one picture; return when the registrar has stored it."""
+    """Seal one picture under a fresh image id."""
     topic = topics.ImageTopic(identity.user, wishes.channel, topics.new_image_id(now))
     header = messages.ImageHeader(
         image_id=topic.image_id,
@@ -153,6 +209,7 @@ def post(
         size=len(picture.content),
         sha256=sha256(picture.content).hexdigest(),
         sent_at=now,
+        expires_at=None if wishes.lifetime is None else now + wishes.lifetime,
         caption=wishes.caption,
     )
     sealed = seal(
@@ -163,9 +220,20 @@ def post(
         recipients=recipients,
         cipher=wishes.cipher,
     )
-    announced_name = picture.name if wishes.audience == "members" else None
-    registrar.store(sealed, topic, name=announced_name, size=header.size)
-    return Posted(header, wishes.channel, len(sealed), picture.removed)
+    return Posted(header, wishes.channel, sealed, picture.removed)
+
+
+def parse_lifetime(text: str) -> dt.timedelta:
+    """Return what ``text`` spells, as ``7d``: seconds, minutes, hours, days or weeks; raises ConfigurationError."""
+    match = _LIFETIME.fullmatch(text)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_LIFETIME:
+        raise ConfigurationError(
+            f"{text!r} cannot be a lifetime",
+            hint="give a number of seconds, minutes, hours, days or weeks up to 100 years: 90s, 45m, 12h, 7d, 2w",
+            code="invalid_lifetime",
+        )
+    return dt.timedelta(seconds=seconds)
 
 
 def _check_caption(caption: str) -> None:

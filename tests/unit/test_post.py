@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +13,25 @@ import pytest
 from authorities import NOW
 from flows.members import picture
 from flows.world import World
+from system import free_ports
 
 from common import certificates, topics
 from common.enveloping import Cipher
 from common.errors import ConfigurationError, ImageError, RefusedError, SealcastError, SessionError
 from common.sealing import open_signed
 from common.settings import Settings
-from publisher.post import Posted, Wishes, display_name, find_recipients, post, post_all, take_in
+from publisher.__main__ import post_command
+from publisher.courier import Courier, Outcome
+from publisher.items import State
+from publisher.post import (
+    Wishes,
+    display_name,
+    find_recipients,
+    post,
+    post_all,
+    seal_picture,
+    take_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +41,7 @@ if TYPE_CHECKING:
 FOR_ALL = Wishes((), "public", None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
 FOR_BOB = replace(FOR_ALL, to=("bob",))
 SETTINGS = Settings()
+NO_BROKER = SessionError("no broker answers", code="no_broker")
 
 
 @pytest.fixture
@@ -92,19 +107,76 @@ def test_wishes_that_cannot_be(wish: dict[str, Any], code: str) -> None:
     replace(FOR_ALL, channel="site-7/gate", to=("bob",), caption="x" * 1000)
 
 
+def unreachable(alice: Owner) -> Courier:
+    return Courier(alice.outbox, alice.identity, alice.world.clock, NO_BROKER)
+
+
 def test_whom_an_image_is_sealed_to(world: World, alice: Owner) -> None:
     bob = world.identity("bob")
     registrar = world.authorities.registrar.certificate
-    assert find_recipients(FOR_ALL, alice.registrar) == [registrar, alice.identity.certificate, bob.certificate]
-    assert find_recipients(FOR_BOB, alice.registrar) == [bob.certificate]
+    assert find_recipients(FOR_ALL, alice.courier) == [registrar, alice.identity.certificate, bob.certificate]
+    assert find_recipients(FOR_BOB, alice.courier) == [bob.certificate]
+
+
+def test_whom_an_image_is_sealed_to_while_nobody_can_be_asked(world: World, alice: Owner) -> None:
+    bob, registrar = world.identity("bob"), world.authorities.registrar.certificate
+    with pytest.raises(ConfigurationError) as caught:
+        find_recipients(replace(FOR_ALL, to=("bob", "carol")), unreachable(alice))
+    assert (caught.value.code, "bob, carol" in caught.value.message) == ("unknown_contact", True)
+    find_recipients(FOR_ALL, alice.courier)
+    assert find_recipients(FOR_BOB, unreachable(alice)) == [bob.certificate]
+    assert find_recipients(FOR_ALL, unreachable(alice)) == [registrar]
+    with pytest.raises(ConfigurationError) as caught:
+        find_recipients(replace(FOR_ALL, to=("bob", "carol")), unreachable(alice))
+    assert "bob" not in caught.value.message
+
+
+def test_a_registrar_that_is_busy_is_not_asked_any_more(world: World, alice: Owner) -> None:
+    busy = RefusedError("the database does not answer", code="unavailable", retry_after=5)
+
+    class Busy:
+        def members(self, _users: object) -> None:
+            raise busy
+
+    registrar: Any = Busy()
+    courier = Courier(alice.outbox, alice.identity, world.clock, registrar)
+    assert find_recipients(FOR_ALL, courier) == [world.authorities.registrar.certificate]
+    assert courier.unreachable is busy
+
+
+def test_who_interrupts_a_post_is_told_not_to_post_twice(
+    monkeypatch: pytest.MonkeyPatch, alice: Owner, tmp_path: Path
+) -> None:
+    def interrupt(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("publisher.__main__.post_all", interrupt)
+    (port,) = free_ports(1)
+    with pytest.raises(SealcastError) as caught:
+        post_command(write_pictures(tmp_path, 1), home=alice.identity.home, port=port)
+    assert caught.value.message == "interrupted"
+    assert "publisher outbox" in str(caught.value.hint)
+
+
+def test_nothing_is_sealed_that_nobody_would_accept(world: World, alice: Owner) -> None:
+    find_recipients(FOR_ALL, unreachable(alice))
+    # The revocation list is out of date by then.
+    world.clock.advance(days=31)
+    with pytest.raises(SessionError) as caught:
+        find_recipients(FOR_ALL, unreachable(alice))
+    assert caught.value is NO_BROKER
 
 
 @pytest.mark.parametrize("wishes", [FOR_ALL, FOR_BOB], ids=["members", "named"])
 def test_a_post_is_done_when_it_is_stored(world: World, alice: Owner, wishes: Wishes) -> None:
     bob = world.identity("bob")
-    recipients = find_recipients(wishes, alice.registrar)
-    posted = post(picture(), wishes, recipients, alice.identity, alice.registrar, now=NOW)
+    wishes = replace(wishes, lifetime=dt.timedelta(days=7))
+    recipients = find_recipients(wishes, alice.courier)
+    posted = seal_picture(picture(), wishes, recipients, alice.identity, now=NOW)
+    outcome = post(posted, alice.courier)
+    assert (outcome.error, outcome.item.state) == (None, State.STORED)
     sealed = world.archive.get(posted.header.image_id)
+    assert sealed == posted.sealed
     opened = open_signed(
         sealed,
         topic=posted.header.topic,
@@ -116,14 +188,18 @@ def test_a_post_is_done_when_it_is_stored(world: World, alice: Owner, wishes: Wi
     )
     assert (opened.image, opened.header) == (picture().content, posted.header)
     assert posted.header.audience == ("named" if wishes.to else "members")
+    assert posted.header.expires_at == NOW + dt.timedelta(days=7)
     assert set(posted.header.recipients) == {certificates.fingerprint(one) for one in recipients}
     record = world.catalogue.get(posted.header.image_id)
     assert record is not None
     assert record.name == (None if wishes.to else "boats.png")
+    assert record.expires_at == posted.header.expires_at
 
 
-def post_files(world: World, alice: Owner, files: list[Path]) -> Iterator[tuple[Path, Posted | SealcastError]]:
-    return post_all(files, FOR_ALL, alice.identity, alice.registrar, settings=world.settings, clock=world.clock)
+def post_files(
+    world: World, alice: Owner, files: list[Path], wishes: Wishes = FOR_ALL, courier: Courier | None = None
+) -> Iterator[tuple[Path | None, Outcome | SealcastError]]:
+    return post_all(files, wishes, courier or alice.courier, settings=world.settings)
 
 
 def write_pictures(folder: Path, count: int) -> list[Path]:
@@ -143,9 +219,12 @@ def test_a_file_that_fails_keeps_no_other_back(world: World, alice: Owner, tmp_p
         "not_an_image",
         "unreadable",
     ]
-    names = [outcome.header.name for _, outcome in outcomes if isinstance(outcome, Posted)]
-    assert names == [file.name for file in files if file not in (files[2], files[5])]
-    assert sorted(str(record.name) for record in world.catalogue.all()) == names
+    stored = [outcome.item for _, outcome in outcomes if isinstance(outcome, Outcome)]
+    assert {one.state for one in stored} == {State.STORED}
+    assert [one.name for one in stored] == [file.name for file in files if file not in (files[2], files[5])]
+    assert sorted(str(record.name) for record in chain.from_iterable(world.catalogue.pages())) == [
+        one.name for one in stored
+    ]
 
 
 def test_a_refusal_by_the_registrar_keeps_no_other_back(world: World, alice: Owner, tmp_path: Path) -> None:
@@ -157,12 +236,14 @@ def test_a_refusal_by_the_registrar_keeps_no_other_back(world: World, alice: Own
 
     world.broker.carry = alter_one
     outcomes = [outcome for _, outcome in post_files(world, alice, write_pictures(tmp_path, 4))]
-    refused = [outcome for outcome in outcomes if not isinstance(outcome, Posted)]
-    assert [(type(error), error.code) for error in refused] == [(RefusedError, "altered")]
-    assert len(list(world.catalogue.all())) == 3
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Outcome) and outcome.error]
+    assert [(type(one.error), one.item.state, one.item.code) for one in refused] == [
+        (RefusedError, State.FAILED, "altered")
+    ]
+    assert len(list(chain.from_iterable(world.catalogue.pages()))) == 3
 
 
-def test_without_anybody_to_post_to_there_is_nothing_more_to_do(world: World, alice: Owner, tmp_path: Path) -> None:
+def test_what_nobody_answers_for_waits_and_nothing_more_is_sent(world: World, alice: Owner, tmp_path: Path) -> None:
     carried: list[str] = []
 
     def lose_images(_client_id: str, message: Any) -> list[Any]:  # noqa: ANN401 - a message, whichever
@@ -173,7 +254,22 @@ def test_without_anybody_to_post_to_there_is_nothing_more_to_do(world: World, al
 
     world.broker.carry = lose_images
     files = write_pictures(tmp_path, 50)
-    with pytest.raises(SessionError) as caught:
-        list(post_files(world, alice, files))
-    assert caught.value.code == "no_registrar"
+    outcomes = list(post_files(world, alice, files))
+    assert [file for file, _ in outcomes] == files
+    codes = {(one.item.state, one.item.code) for _, one in outcomes if isinstance(one, Outcome)}
+    assert codes == {(State.WAITING, "no_registrar")}
+    assert len(list(alice.outbox.items(State.WAITING))) == len(files)
     assert len(carried) < len(files)
+
+
+def test_whom_nobody_knows_gets_nothing_queued(world: World, alice: Owner, tmp_path: Path) -> None:
+    files = write_pictures(tmp_path, 2)
+    outcomes = list(post_files(world, alice, files, FOR_BOB, unreachable(alice)))
+    assert [(file, one.code) for file, one in outcomes if isinstance(one, SealcastError)] == [
+        (file, "unknown_contact") for file in files
+    ]
+    assert list(alice.outbox.items()) == []
+    with pytest.raises(RefusedError) as caught:
+        list(post_files(world, alice, files, FOR_BOB))
+    assert caught.value.code == "unknown_user"
+    assert list(alice.outbox.items()) == []

@@ -1,0 +1,153 @@
+"""What the commands say of images: a line for people, or one JSON object a line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from common import console
+from common.errors import SealcastError
+from publisher.items import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from common.console import Printer
+    from publisher.courier import Outcome
+    from publisher.items import Item
+
+_LARGE = 4 * 1024 * 1024  # bytes; below it, a bar would be gone before it is seen
+_LATER = "publisher flush sends what waits, and so does every later post"
+
+
+class Report:
+    """Says what becomes of each image of one command, and counts those that it is about.
+
+    A post is about its files: of what waited from earlier (``file`` is None) it says only what has changed. With
+    ``flushing`` it is about all.
+    """
+
+    def __init__(self, printer: Printer, *, flushing: bool = False) -> None:
+        self._printer = printer
+        self._flushing = flushing
+        self._reasons: dict[str, SealcastError] = {}
+        self.failed = 0
+        self.waiting = 0
+
+    def tell(self, file: Path | None, outcome: Outcome | SealcastError) -> None:
+        """Say that an image is stored, that it waits, or that it cannot be posted."""
+        counts = self._flushing or file is not None
+        if isinstance(outcome, SealcastError):
+            self.failed += counts
+            self._tell_failed(str(file), outcome, file=file)
+            return
+        item, error = outcome.item, outcome.error
+        shown = str(file or item.name)
+        if error is None:
+            self._tell_stored(shown, item)
+        elif item.state is not State.WAITING:
+            self.failed += counts
+            self._tell_failed(shown, error, file=file, image_id=item.topic.image_id, name=item.name)
+        elif counts:
+            self.waiting += 1
+            self._reasons[error.code] = error
+            self._tell_waiting(shown, item, error, file=file)
+
+    def explain_waiting(self) -> None:
+        """Say once for each reason why images wait, and what to do."""
+        for error in self._reasons.values():
+            hint = f"{error.hint}; {_LATER}" if error.hint else _LATER
+            console.fail(SealcastError(error.message, hint=hint))
+
+    def _tell_stored(self, shown: str, item: Item) -> None:
+        audience = "every member" if item.audience == "members" else "the named people"
+        line = f"stored     {shown}  for {audience} on {item.topic.channel}, as {item.topic.image_id}"
+        if item.removed:
+            line += f"\n           removed: {', '.join(item.removed)}"
+        self._printer.event(
+            line,
+            event="stored",
+            image_id=item.topic.image_id,
+            owner=item.topic.owner,
+            channel=item.topic.channel,
+            name=item.name,
+            topic=item.topic.image,
+            size=item.size,
+            sealed_size=item.sealed_size,
+            sha256=item.sha256,
+            removed=item.removed,
+        )
+
+    def _tell_waiting(self, shown: str, item: Item, error: SealcastError, *, file: Path | None) -> None:
+        self._printer.event(
+            f"waiting    {shown}  in the outbox since {_local(item)}, as {item.topic.image_id}",
+            event="waiting",
+            image_id=item.topic.image_id,
+            owner=item.topic.owner,
+            channel=item.topic.channel,
+            name=item.name,
+            file=file,
+            since=item.added_at.isoformat(),
+            code=error.code,
+            message=error.message,
+        )
+
+    def _tell_failed(self, shown: str, error: SealcastError, **members: Any) -> None:  # noqa: ANN401 - JSON
+        self._printer.event(None, event="failed", **members, code=error.code, message=error.message)
+        console.fail(SealcastError(f"{shown}: {error.message}", hint=error.hint))
+
+
+def show_item(printer: Printer, item: Item) -> None:
+    """Say where an image of the outbox is."""
+    line = f"{item.state:<10} {item.name}  on {item.topic.channel} since {_local(item)}, as {item.topic.image_id}"
+    if item.message:
+        line += f"\n           {item.message}"
+    printer.event(
+        line,
+        event=item.state,
+        image_id=item.topic.image_id,
+        channel=item.topic.channel,
+        name=item.name,
+        size=item.size,
+        sealed_size=item.sealed_size,
+        since=item.added_at.isoformat(),
+        expires_at=item.expires_at and item.expires_at.isoformat(),
+        ended_at=item.ended_at and item.ended_at.isoformat(),
+        code=item.code,
+        message=item.message,
+    )
+
+
+def show_nothing(printer: Printer, line: str) -> None:
+    """Tell people that there is nothing to show."""
+    if not printer.as_json:
+        printer.event(line)
+
+
+@contextlib.contextmanager
+def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path | None], None]]:
+    """Show a bar on a terminal for many or large files; yields what to call after each."""
+    sizes = {file: _size(file) for file in files}
+    worth_it = len(files) > 1 or sum(sizes.values()) >= _LARGE
+    if not (wanted and worth_it and sys.stderr.isatty()):
+        yield lambda _file: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - 100 ms that a single small image need not wait for
+    from rich.progress import Progress  # noqa: PLC0415 - the same
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("posting", total=sum(sizes.values()) or 1)
+        yield lambda file: bar.advance(task, sizes[file] if file else 0)
+
+
+def _size(file: Path) -> int:
+    # What cannot be read is told when its turn comes.
+    with contextlib.suppress(OSError):
+        return file.stat().st_size if file.is_file() else 0
+    return 0
+
+
+def _local(item: Item) -> str:
+    return f"{item.added_at.astimezone():%Y-%m-%d %H:%M:%S}"
