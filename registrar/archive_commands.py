@@ -61,9 +61,9 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
                 owner=fault.owner,
                 mended=fault.mended,
             )
+        found = f"{faults} faults, {unmended} of them not mended" if faults else "no faults"
         printer.event(
-            f"verified   {verification.images:,} images, {verification.bytes:,} bytes; "
-            f"faults {faults}, of which {unmended} are not mended",
+            f"verified   {verification.images:,} images, {verification.bytes:,} bytes: {found}",
             event="verified",
             images=verification.images,
             bytes=verification.bytes,

@@ -1,16 +1,16 @@
-"""The `subscriber` command: register, whoami, run."""
+"""The `subscriber` command: register, whoami, run, fetch, list."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
-import time
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+import uuid  # noqa: TC003 - Typer reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from common import console, topics
-from common.arrivals import Message
 from common.connection import Address, session_options
 from common.console import (
     DEFAULT_BROKER,
@@ -24,37 +24,46 @@ from common.console import (
     VerboseOption,
     option,
 )
-from common.errors import ConfigurationError, SealcastError
+from common.errors import ConfigurationError
 from common.files import reason
-from common.identity import Identity
+from common.identity import Device, Identity
 from common.member_commands import SHARED_OPTIONS, add_member_commands, member_session
 from common.settings import PACKET_MARGIN, Settings, load_settings
+from subscriber.daemon import make_daemon, subscribe
+from subscriber.fetch import fetch_one, say_where_it_is
 from subscriber.inbox import Inbox
+from subscriber.keeping import Keeper
 from subscriber.ledger import Ledger
-from subscriber.receive import Receiver
+from subscriber.listing import show_entries
+from subscriber.obtaining import Obtainer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from common.connection import SessionOptions
-    from common.registrar_client import RegistrarClient
-    from common.session import Session
 
 PROGRAM = "subscriber"
 HOME = console.default_home(PROGRAM)
 # Images wait unacknowledged for their announcement, so the window is far wider than the images that may wait.
 _RECEIVE_MAXIMUM = 64
-_POSTPONED_SECONDS = 15.0
-_log = logging.getLogger(__name__)
 
 app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
 add_member_commands(app, HOME)
+InboxOption = Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")]
+
+
+def read_image_id(text: str) -> uuid.UUID:
+    """Return the image id that was given."""
+    image_id = topics.parse_image_id(text)
+    if image_id is None:
+        raise typer.BadParameter(f"{text!r} cannot be an image id: subscriber list and publisher post print them")
+    return image_id
 
 
 @app.command()
 def run(
     *,
-    inbox: Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")] = None,
+    inbox: InboxOption = None,
     channel: Annotated[
         list[str] | None, option("--channel", help="Only these channels; + is any word, # all that follows.")
     ] = None,
@@ -74,7 +83,7 @@ def run(
     asking_id, client_id = identity.device.client_id("asking", fresh=True), identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
     filters = [topics.check_channel_filter(name) for name in channel or ["#"]]
-    box = Inbox((inbox or home / "inbox").absolute())
+    box = _inbox(inbox, home)
     with (
         only_one(home),
         Ledger(home) as ledger,
@@ -83,46 +92,57 @@ def run(
         member_session(identity, door, asking_id, session_options(settings)) as (asking, registrar),
         asking.beside(client_id, _options(settings)) as session,
     ):
-        receiver = Receiver(
+        keeper = Keeper(box, ledger, printer, console.now)
+        daemon = make_daemon(
             identity=identity,
             session=session,
             registrar=registrar,
-            inbox=box,
+            keeper=keeper,
             ledger=ledger,
             printer=printer,
+            channel_filters=filters,
             settings=settings,
             clock=console.now,
         )
         subscribe(session, ledger, filters)
         printer.event(f"ready: waiting for images as {identity.user}, saving to {box.folder}", event="ready")
-        receive_until(session, receiver, registrar, stop, count)
+        daemon.run_until(lambda: bool(stop) or (count is not None and keeper.saved >= count))
 
 
-def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) -> None:
-    """Subscribe to announcements and images on these channels, and no longer to earlier ones."""
-    filters = [build(name) for name in channel_filters for build in (topics.images, topics.announcements)]
-    no_longer = ledger.replace_subscriptions(filters)
-    if no_longer:
-        session.unsubscribe(*no_longer)
-    session.subscribe(*filters, retained_once=True)
-
-
-def receive_until(
-    session: Session, receiver: Receiver, registrar: RegistrarClient, stop: Stop, count: int | None
+@app.command()
+def fetch(
+    image_id: Annotated[uuid.UUID, typer.Argument(metavar="IMAGE-ID", parser=read_image_id)],
+    *,
+    inbox: InboxOption = None,
+    broker: BrokerOption = DEFAULT_BROKER,
+    port: PortOption = DEFAULT_PORT,
+    home: HomeOption = HOME,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Receive until asked to stop, or until ``count`` images are saved; keep the certificate in date meanwhile."""
-    next_try = time.monotonic() + _POSTPONED_SECONDS
-    while not stop and (count is None or receiver.saved < count):
-        arrived = session.receive(timeout=0.5)
-        if isinstance(arrived, Message):
-            receiver.take(arrived)
-        if time.monotonic() >= next_try:
-            receiver.try_postponed()
-            try:
-                registrar.renew_when_due()
-            except SealcastError as error:
-                _log.warning("cannot renew the certificate yet: %s", error.message)
-            next_try = time.monotonic() + _POSTPONED_SECONDS
+    """Get one image from the archive, verify it and save it, unless it is here."""
+    console.start_logging(verbose=verbose)
+    settings = load_settings(home)
+    identity = Identity.load(home, now=console.now())
+    printer = Printer(as_json=json)
+    client_id = identity.device.client_id("fetching", fresh=True)
+    with Ledger(home) as ledger:
+        if say_where_it_is(image_id, ledger, printer):
+            return
+        keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now)
+        with member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar):
+            obtainer = Obtainer(identity, registrar, settings=settings, clock=console.now, seen=lambda *_: False)
+            if not fetch_one(image_id, obtainer, keeper, ledger, printer):
+                raise typer.Exit(console.FAILED)
+
+
+@app.command("list")
+def list_(*, home: HomeOption = HOME, json: JsonOption = False, verbose: VerboseOption = False) -> None:
+    """Show what was saved, and what was refused and why."""
+    console.start_logging(verbose=verbose)
+    Device.load(home)
+    with Ledger(home) as ledger:
+        show_entries(ledger.entries(), Printer(as_json=json))
 
 
 @contextlib.contextmanager
@@ -143,6 +163,10 @@ def only_one(home: Path) -> Iterator[None]:
                 f"cannot write to {home}: {reason(error)}", hint="mend its permissions", code="unwritable"
             ) from error
         yield
+
+
+def _inbox(folder: Path | None, home: Path) -> Inbox:
+    return Inbox((folder or home / "inbox").absolute())
 
 
 def _options(settings: Settings) -> SessionOptions:

@@ -8,16 +8,18 @@ killed in between finds, when the image comes again, that it has it already.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError
 from common.files import flush_folder, make_private_folder, reason, write_new
+from common.topics import parse_image_id
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Callable
     from pathlib import Path
 
     from common.messages import ImageHeader
@@ -33,21 +35,48 @@ _SUFFIXES = {
 }
 # What some file system, shell or person stumbles over; a name is display text, not a path.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
+# What link() answers on FAT, and on network file systems that do not know it.
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number and a suffix may follow
 
 
 class Inbox:
-    """A folder with one folder for each owner; raises ConfigurationError where it cannot be written."""
+    """A folder with one folder for each owner; raises ConfigurationError where it cannot be made."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_private_folder(folder)
-        trial = folder / f".trial-{secrets.token_hex(8)}"
+
+    def prepare(self, is_known: Callable[[str, uuid.UUID], bool]) -> None:
+        """Make sure that images can be saved here, and tidy up after a program that was killed.
+
+        Nobody else may save meanwhile; ``is_known`` tells whether an owner's image is in the ledger. Raises
+        ConfigurationError.
+        """
+        trials = [self.folder / name for name in (".trial", ".trial-link")]
         try:
-            write_new(trial, b"")
-            trial.unlink()
+            for trial in trials:
+                trial.unlink(missing_ok=True)
+            write_new(trials[0], b"")
+            try:
+                trials[1].hardlink_to(trials[0])
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+                raise ConfigurationError(
+                    f"the inbox {self.folder} is on a file system without hard links",
+                    hint="choose a folder on another one with --inbox: FAT, as on memory cards, has none",
+                    code="inbox",
+                ) from error
+            finally:
+                for trial in trials:
+                    trial.unlink(missing_ok=True)
+            for part in self.folder.glob("*/.*.part"):
+                image_id = parse_image_id(part.name[1:].removesuffix(".part"))
+                if image_id is not None and is_known(part.parent.name, image_id):
+                    part.unlink()
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write to the inbox {folder}: {reason(error)}",
+                f"cannot write to the inbox {self.folder}: {reason(error)}",
                 hint="choose another folder with --inbox, or mend its permissions",
                 code="inbox",
             ) from error
@@ -57,18 +86,13 @@ class Inbox:
         folder = self.folder / header.owner
         part = _part(folder, header.image_id)
         try:
-            make_private_folder(folder)
-            if (saved := _already_linked(folder, part)) is not None:
-                return saved
-            with contextlib.suppress(FileNotFoundError):
-                part.unlink()
-            try:
-                write_new(part, image)
-                path = _link_to_free_name(part, safe_name(header.name, header.media_type))
-            except OSError:
-                with contextlib.suppress(OSError):
-                    part.unlink()
-                raise
+            if not folder.is_dir():
+                make_private_folder(folder)
+                flush_folder(self.folder)
+            path = _already_linked(folder, part)
+            if path is None:
+                part.unlink(missing_ok=True)
+                path = _write_and_link(part, image, safe_name(header.name, header.media_type))
             flush_folder(folder)
         except OSError as error:
             raise ConfigurationError(
@@ -94,6 +118,16 @@ def safe_name(name: str, media_type: str) -> str:
         return stem + suffix
     written, stem = stem[-len(suffix) :], stem[: -len(suffix)]
     return (stem.encode()[:_LONGEST_NAME].decode(errors="ignore") or "image") + written
+
+
+def _write_and_link(part: Path, image: bytes, name: str) -> Path:
+    try:
+        write_new(part, image)
+        return _link_to_free_name(part, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _link_to_free_name(part: Path, name: str) -> Path:

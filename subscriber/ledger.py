@@ -1,4 +1,4 @@
-"""What the reader has dealt with, so that nothing is opened twice; SQLite in the identity's folder.
+"""What the reader has dealt with, so that nothing is saved twice; SQLite in the identity's folder.
 
 The entry is written after the file and before the acknowledgement: a crash in between brings the image again, never
 loses it.
@@ -6,21 +6,22 @@ loses it.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
+import datetime as dt
+import json
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from common.errors import ConfigurationError
-from common.files import PRIVATE_FILE
+from common.local_database import LocalDatabase
 
 if TYPE_CHECKING:
-    import datetime as dt
-    import uuid
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    import sqlite3
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
 
 LEDGER = "ledger.sqlite3"
+SAVED = "saved"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS images (
     owner TEXT NOT NULL,
@@ -30,37 +31,49 @@ CREATE TABLE IF NOT EXISTS images (
     path TEXT,
     sha256 TEXT,
     at TEXT NOT NULL,
+    name TEXT,  -- as the owner gave it
+    message TEXT,  -- why it was refused
     PRIMARY KEY (owner, image_id)
 );
+CREATE INDEX IF NOT EXISTS images_by_path ON images (path);
 CREATE TABLE IF NOT EXISTS subscriptions (filter TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS catalogue (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    mark TEXT NOT NULL,
+    channels TEXT NOT NULL  -- JSON: the filters up to which images this mark was reached
+);
 """
-SAVED = "saved"
+_LATER_COLUMNS = ("name", "message")
+_ALL_CHANNELS = "#"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image that was dealt with; ``outcome`` is ``saved`` or the code of the refusal."""
+    """One image that was dealt with; ``outcome`` is ``saved`` or the code of the refusal, ``message`` its words."""
 
     owner: str
     image_id: uuid.UUID
     channel: str
     outcome: str
+    at: dt.datetime
     path: Path | None = None
     sha256: str | None = None
+    name: str | None = None
+    message: str | None = None
+    is_replaced: bool = False  # another image has the path by now, since the file was gone
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether the image is saved, and its file still where it was saved."""
+        return self.path is not None and not self.is_replaced and self.path.is_file()
 
 
 class Ledger:
     """The reader's ledger; a context manager. Each method raises ConfigurationError where the file fails."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / LEDGER
-        with self._explaining():
-            # Made by us, so that it and the files beside it are for nobody else, whatever the folder's mode is.
-            self._path.touch(PRIVATE_FILE)
-            self._database = sqlite3.connect(self._path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_TABLES)
+        self._database = LocalDatabase(home / LEDGER, _TABLES, code="ledger")
+        self._add_later_columns()
 
     def __enter__(self) -> Self:
         return self
@@ -68,40 +81,100 @@ class Ledger:
     def __exit__(self, *exception: object) -> None:
         self._database.close()
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Carry out all that happens inside or nothing; no other program notes anything meanwhile."""
+        return self._database.transaction()
+
     def knows(self, owner: str, image_id: uuid.UUID) -> bool:
         """Tell whether this owner's image was dealt with before."""
-        with self._explaining():
-            row = self._database.execute(
-                "SELECT 1 FROM images WHERE owner = ? AND image_id = ?", (owner, str(image_id))
-            ).fetchone()
-        return row is not None
+        query = "SELECT 1 FROM images WHERE owner = ? AND image_id = ?"
+        return bool(self._database.read(query, owner, str(image_id)))
 
-    def add(self, entry: Entry, at: dt.datetime) -> None:
-        """Note an image durably."""
-        path = str(entry.path) if entry.path else None
-        with self._explaining():
-            self._database.execute(
-                "INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (entry.owner, str(entry.image_id), entry.channel, entry.outcome, path, entry.sha256, at.isoformat()),
-            )
+    def add(self, entry: Entry) -> None:
+        """Note an image durably; what was noted of it before stands."""
+        self._database.write(
+            "INSERT OR IGNORE INTO images (owner, image_id, channel, outcome, path, sha256, at, name, message)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            entry.owner,
+            str(entry.image_id),
+            entry.channel,
+            entry.outcome,
+            str(entry.path) if entry.path else None,
+            entry.sha256,
+            entry.at.isoformat(),
+            entry.name,
+            entry.message,
+        )
+
+    def forget(self, entry: Entry) -> None:
+        """Take back an entry, unless another is there in its place by now."""
+        self._database.write(
+            "DELETE FROM images WHERE owner = ? AND image_id = ? AND outcome = ? AND at = ?",
+            entry.owner,
+            str(entry.image_id),
+            entry.outcome,
+            entry.at.isoformat(),
+        )
+
+    def entries(self, image_id: uuid.UUID | None = None) -> list[Entry]:
+        """Return every entry, or those of one image id, in the order in which they were noted."""
+        rows = self._database.read(
+            "SELECT *, EXISTS (SELECT 1 FROM images AS later WHERE later.path = images.path"
+            " AND later.rowid > images.rowid) AS is_replaced"
+            " FROM images WHERE image_id = ?1 OR ?1 IS NULL ORDER BY rowid",
+            str(image_id) if image_id else None,
+        )
+        return [_entry(row) for row in rows]
 
     def replace_subscriptions(self, filters: Iterable[str]) -> set[str]:
         """Note the filters that are subscribed to from now on; return those that no longer are."""
         new = set(filters)
-        with self._explaining():
-            with contextlib.closing(self._database.execute("SELECT filter FROM subscriptions")) as rows:
-                old = {row[0] for row in rows}
-            self._database.executemany("DELETE FROM subscriptions WHERE filter = ?", [(name,) for name in old - new])
-            self._database.executemany("INSERT INTO subscriptions VALUES (?)", [(name,) for name in new - old])
+        with self.transaction():
+            old = {row["filter"] for row in self._database.read("SELECT filter FROM subscriptions")}
+            for name in old - new:
+                self._database.write("DELETE FROM subscriptions WHERE filter = ?", name)
+            for name in new - old:
+                self._database.write("INSERT INTO subscriptions VALUES (?)", name)
         return old - new
 
-    @contextlib.contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(
-                f"cannot use the ledger {self._path}: {error}",
-                hint="mend the folder's permissions, make room, or move a damaged ledger away",
-                code="ledger",
-            ) from error
+    def mark(self, channel_filters: Collection[str]) -> str | None:
+        """Return the mark in the catalogue up to which everything on these channels was dealt with.
+
+        None where there is none yet, or where a channel was not asked for when the mark was reached.
+        """
+        for row in self._database.read("SELECT mark, channels FROM catalogue"):
+            reached_for = set(json.loads(row["channels"]))
+            if _ALL_CHANNELS in reached_for or reached_for.issuperset(channel_filters):
+                return str(row["mark"])
+        return None
+
+    def keep_mark(self, mark: str, channel_filters: Iterable[str]) -> None:
+        """Note durably up to which mark everything on these channels was dealt with."""
+        channels = json.dumps(sorted(channel_filters))
+        self._database.write("INSERT OR REPLACE INTO catalogue VALUES (1, ?, ?)", mark, channels)
+
+    def _add_later_columns(self) -> None:
+        """Bring a ledger of version 0.1.0 up to date."""
+        if self._missing_columns():
+            with self.transaction():
+                for column in self._missing_columns():
+                    self._database.write(f"ALTER TABLE images ADD COLUMN {column} TEXT")
+
+    def _missing_columns(self) -> list[str]:
+        there = {row["name"] for row in self._database.read("PRAGMA table_info(images)")}
+        return [column for column in _LATER_COLUMNS if column not in there]
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    return Entry(
+        owner=row["owner"],
+        image_id=uuid.UUID(row["image_id"]),
+        channel=row["channel"],
+        outcome=row["outcome"],
+        at=dt.datetime.fromisoformat(row["at"]),
+        path=Path(row["path"]) if row["path"] else None,
+        sha256=row["sha256"],
+        name=row["name"],
+        message=row["message"],
+        is_replaced=bool(row["is_replaced"]),
+    )

@@ -7,59 +7,48 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import messages, topics
-from common.enveloping import unwrap_key
 from common.errors import SealcastError, VerificationError
-from common.sealing import NotRecipientError, OpenedImage, open_sealed
-from subscriber.ledger import SAVED, Entry, Ledger
+from subscriber.keeping import is_refusal
+from subscriber.obtaining import unfounded
+from subscriber.postponed import PostponedImages
 from subscriber.waiting import WaitingImages
 
 if TYPE_CHECKING:
-    import datetime as dt
-    import uuid
     from collections.abc import Callable
 
     from common.arrivals import Message
     from common.console import Printer
-    from common.identity import Identity
-    from common.registrar_client import RegistrarClient
+    from common.sealing import OpenedImage
     from common.session import Session
     from common.settings import Settings
     from common.topics import ImageTopic
-    from subscriber.inbox import Inbox
+    from subscriber.keeping import Keeper
+    from subscriber.ledger import Ledger
+    from subscriber.obtaining import Obtainer
 
 _log = logging.getLogger(__name__)
-# What an image is found to be when it is opened, or what the registrar says of it: final. All else may pass.
-_NOTED_CODES = frozenset({"not_verified", "expired", "not_recipient"})
-# An announcement with nothing behind it: whoever forged it could otherwise keep out the image that comes later.
-_UNFOUNDED_CODES = frozenset({"invalid_announcement", "unknown_image"})
 
 
 class Receiver:
-    """Takes images and announcements as they arrive, and saves what it can verify."""
+    """Takes images and announcements as they arrive, and has saved what can be verified."""
 
     def __init__(
         self,
         *,
-        identity: Identity,
         session: Session,
-        registrar: RegistrarClient,
-        inbox: Inbox,
+        obtainer: Obtainer,
+        keeper: Keeper,
         ledger: Ledger,
         printer: Printer,
         settings: Settings,
-        clock: Callable[[], dt.datetime],
     ) -> None:
-        self._identity = identity
         self._session = session
-        self._registrar = registrar
-        self._inbox = inbox
+        self._obtainer = obtainer
+        self._keeper = keeper
         self._ledger = ledger
         self._printer = printer
-        self._settings = settings
-        self._clock = clock
         self._waiting = WaitingImages(settings.waiting_images, settings.waiting_bytes, session.acknowledge)
-        self._postponed: dict[ImageTopic, Message] = {}
-        self.saved = 0
+        self.postponed = PostponedImages(session.acknowledge)
 
     def take(self, message: Message) -> None:
         """Deal with one message from the broker."""
@@ -68,23 +57,23 @@ class Receiver:
         if image is not None and not self._ledger.knows(image.owner, image.image_id):
             self._waiting.add(image, message)
         elif announced is not None and message.payload:
-            earlier = self._postponed.get(announced)
-            if earlier is None:
-                self._receive(announced, message)
+            if announced in self.postponed:
+                self.postponed.replace(announced, message)
             else:
-                self._session.acknowledge(earlier)
-                self._postponed[announced] = message
+                self._receive(announced, message)
         else:
             self._session.acknowledge(message)
 
-    def try_postponed(self) -> None:
-        """Try again what a passing fault kept from being saved.
+    def try_postponed(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Try again what could not be saved, until ``is_over``.
 
-        The first that fails again ends the round and goes to the end: while nobody answers, each try takes its time.
+        What would fail for the next one too ends the round: while nobody answers, each try takes its time.
         """
-        for topic in list(self._postponed):
-            self._receive(topic, self._postponed.pop(topic), again=True)
-            if topic in self._postponed:
+        for topic, message in self.postponed.in_turn(self._obtainer.resuming):
+            if is_over():
+                return
+            self._receive(topic, message, again=True)
+            if self.postponed.is_hindered:
                 return
 
     def _receive(self, topic: ImageTopic, message: Message, *, again: bool = False) -> None:
@@ -93,10 +82,12 @@ class Receiver:
             if not self._ledger.knows(topic.owner, topic.image_id):
                 self._save_or_refuse(topic, message, again=again)
         except SealcastError as error:
-            _log.warning("will try again: %s", error.message)
-            self._postponed[topic] = message
+            _log.info("will try %s again: %s", topic.image_id, error.message)
+            self.postponed.add(topic, message, error)
             return
-        self._inbox.settle(topic.owner, topic.image_id)
+        self._keeper.settle(topic.owner, topic.image_id)
+        self._obtainer.drop(topic.image_id)
+        self.postponed.settle(topic)
         self._waiting.drop(topic)
         self._session.acknowledge(message)
 
@@ -108,78 +99,22 @@ class Receiver:
                 self._say_new_image(announcement)
             opened = self._obtain_and_open(topic, announcement)
         except SealcastError as error:
-            if error.code not in _NOTED_CODES | _UNFOUNDED_CODES:
+            if not is_refusal(error):
                 raise
-            self._refuse(topic, error)
+            self._keeper.refuse(topic, error)
         else:
-            self._save(opened)
+            self._keeper.save(opened)
 
     def _obtain_and_open(self, topic: ImageTopic, announcement: messages.Announcement) -> OpenedImage:
-        """Open the image that came natively; where none did, or it does not hold, the registrar's copy.
-
-        That one no broker can have altered, and it was stored while its owner's certificate was valid.
-        """
-        self._registrar.refresh_trust()
+        """Open the image that came natively; where none did, or it does not hold, the archive's copy."""
+        self._obtainer.refresh_trust()
         native = self._waiting.get(topic)
         if native is not None and sha256(native.payload).hexdigest() == announcement.sha256_sealed:
             try:
-                return self._open(native.payload, topic, at=self._clock())
+                return self._obtainer.open_native(native.payload, topic)
             except VerificationError as error:
                 _log.info("fetching %s, since what came does not hold: %s", topic.image_id, error.reason)
-        content, part = self._registrar.fetch(topic.image_id, self._settings.maximum_sealed_size)
-        if part.topic != topic.image:
-            raise _unfounded("the registrar has the image under another topic")
-        return self._open(content, topic, at=part.stored_at)
-
-    def _open(self, sealed: bytes, topic: ImageTopic, *, at: dt.datetime) -> OpenedImage:
-        try:
-            return self._open_with(None, sealed, topic, at=at)
-        except NotRecipientError:
-            return self._open_with(self._ask_for_key(topic.image_id), sealed, topic, at=at)
-
-    def _open_with(
-        self, released_key: bytes | None, sealed: bytes, topic: ImageTopic, *, at: dt.datetime
-    ) -> OpenedImage:
-        return open_sealed(
-            sealed,
-            topic=topic.image,
-            reader=self._identity.reader,
-            trust=self._identity.trust,
-            at=at,
-            now=self._clock(),
-            maximum_size=self._settings.maximum_sealed_size,
-            released_key=released_key,
-            seen=self._ledger.knows,
-            maximum_pixels=self._settings.maximum_pixels,
-        )
-
-    def _ask_for_key(self, image_id: uuid.UUID) -> bytes | None:
-        """Return the content key that the registrar releases, or None where it does not."""
-        released = self._registrar.release([image_id])
-        for key in released.keys:
-            if key.image_id == image_id:
-                return unwrap_key(key.encrypted_key, self._identity.key)
-        return None
-
-    def _save(self, opened: OpenedImage) -> None:
-        header = opened.header
-        topic = topics.parse_image(header.topic)
-        channel = topic.channel if topic else ""
-        path = self._inbox.save(opened.image, header)
-        entry = Entry(header.owner, header.image_id, channel, SAVED, path, header.sha256)
-        self._ledger.add(entry, self._clock())
-        self.saved += 1
-        self._printer.event(
-            f"saved      {path}  (verified: from {header.owner})" + _second_line(header.caption),
-            event="saved",
-            image_id=header.image_id,
-            owner=header.owner,
-            channel=channel,
-            name=header.name,
-            path=path,
-            sha256=header.sha256,
-            caption=header.caption,
-        )
+        return self._obtainer.fetch_and_open(topic.image_id, topic)
 
     def _say_new_image(self, announcement: messages.Announcement) -> None:
         shown = announcement.name or "(for named people)"
@@ -193,33 +128,12 @@ class Receiver:
             size=announcement.size,
         )
 
-    def _refuse(self, topic: ImageTopic, error: SealcastError) -> None:
-        reason = error.reason if isinstance(error, VerificationError) else error.message
-        _log.info("refused %s of %s: %s", topic.image_id, topic.owner, reason)
-        if error.code in _NOTED_CODES:
-            self._ledger.add(Entry(topic.owner, topic.image_id, topic.channel, error.code), self._clock())
-        self._printer.event(
-            f"refused    {topic.image_id}  from {topic.owner}: {error.message}",
-            event="refused",
-            image_id=topic.image_id,
-            code=error.code,
-            message=error.message,
-        )
-
-
-def _second_line(caption: str | None) -> str:
-    return f"\n           {caption}" if caption else ""
-
 
 def _read_announcement(topic: ImageTopic, message: Message) -> messages.Announcement:
     try:
         announcement = messages.read(messages.Announcement, message.payload)
     except VerificationError as error:
-        raise _unfounded(error.reason) from error
+        raise unfounded(error.reason) from error
     if topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id) != topic:
-        raise _unfounded("it is for another topic")
+        raise unfounded("it is for another topic")
     return announcement
-
-
-def _unfounded(reason: str) -> VerificationError:
-    return VerificationError(reason, message="the announcement is not the registrar's", code="invalid_announcement")

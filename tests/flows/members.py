@@ -16,18 +16,24 @@ from common.certificates import fingerprint
 from common.connection import SessionOptions
 from common.console import Printer
 from common.enveloping import Cipher
+from common.errors import SealcastError, SessionError
 from common.identity import Identity
 from common.images import inspect
-from common.registrar_client import RegistrarClient
+from common.registrar_client import AnyResult, RegistrarClient
 from common.sealing import seal
 from common.topics import ImageTopic
-from publisher.post import Picture, Posted, Wishes, find_recipients, post
-from subscriber.__main__ import subscribe
+from publisher.courier import Courier
+from publisher.outbox import Outbox
+from publisher.post import Picture, Posted, Wishes, find_recipients, post, seal_picture
+from subscriber.daemon import make_daemon, subscribe
+from subscriber.fetch import fetch_one, say_where_it_is
 from subscriber.inbox import Inbox
+from subscriber.keeping import Keeper
 from subscriber.ledger import LEDGER, Ledger
-from subscriber.receive import Receiver
+from subscriber.obtaining import Obtainer
 
 if TYPE_CHECKING:
+    import datetime as dt
     import uuid
     from collections.abc import Sequence
     from pathlib import Path
@@ -36,8 +42,7 @@ if TYPE_CHECKING:
     from flows.simulator import SimulatedSession
     from flows.world import World
 
-    from common.errors import SealcastError
-
+PAGE = 2  # entries of the catalogue in one reply, so that there are many
 READING = SessionOptions(expiry=3600, manual_acknowledgement=True)
 
 
@@ -56,10 +61,29 @@ class Owner:
     session: SimulatedSession
     registrar: RegistrarClient
 
-    def post(self, *, to: Sequence[str] = (), channel: str = "public", caption: str | None = None) -> Posted:
-        wishes = Wishes(tuple(to), channel, caption, keep_metadata=True, cipher=Cipher.AES_256_GCM)
-        recipients = find_recipients(wishes, self.registrar)
-        return post(picture(), wishes, recipients, self.identity, self.registrar, now=self.world.clock())
+    def __post_init__(self) -> None:
+        self.outbox = self.world.stack.enter_context(Outbox(self.identity.home))
+        self.courier = Courier(self.outbox, self.identity, self.world.clock, self.registrar)
+
+    def post(self, **wishes: Any) -> Posted:  # noqa: ANN401 - any wish
+        """Post the picture; raises what keeps it from being stored."""
+        posted = self.seal_picture(**wishes)
+        if (error := post(posted, self.courier).error) is not None:
+            raise error
+        return posted
+
+    def seal_picture(
+        self,
+        *,
+        to: Sequence[str] = (),
+        channel: str = "public",
+        caption: str | None = None,
+        lifetime: dt.timedelta | None = None,
+    ) -> Posted:
+        """Return the picture as it would be posted now."""
+        wishes = Wishes(tuple(to), channel, caption, keep_metadata=True, cipher=Cipher.AES_256_GCM, lifetime=lifetime)
+        recipients = find_recipients(wishes, self.courier)
+        return seal_picture(picture(), wishes, recipients, self.identity, now=self.world.clock())
 
     def seal(self, recipients: Sequence[x509.Certificate], /, **changes: Any) -> tuple[ImageTopic, bytes]:  # noqa: ANN401 - any member of the header
         """Return a sealed image whose header says whatever a test wants, and the topic that is meant for it."""
@@ -101,14 +125,36 @@ class Recorder(Printer):
 
 
 class FaultyClient(RegistrarClient):
-    """Asks the real registrar, unless a fault is due first."""
+    """Asks the real registrar and notes what, unless a fault is due first."""
 
-    faults: list[SealcastError]
+    faults: list[SealcastError]  # of fetches, each for one
+    list_faults: list[SealcastError]  # of reading the catalogue, each for one
+    cuts: list[int]  # the link is cut once at each of these offsets
+    asked: list[messages.Request]
 
-    def fetch(self, image_id: uuid.UUID, maximum_size: int) -> tuple[bytes, messages.FetchResult]:
+    def fetch(
+        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None
+    ) -> tuple[bytes, messages.FetchResult]:
         if self.faults:
             raise self.faults.pop(0)
-        return super().fetch(image_id, maximum_size)
+        return super().fetch(image_id, maximum_size, begun)
+
+    def list(self, order: messages.Order, mark: str | None, limit: int = messages.LONGEST_PAGE) -> messages.ListResult:
+        if self.list_faults:
+            raise self.list_faults.pop(0)
+        return super().list(order, mark, min(limit, PAGE))
+
+    def _ask(self, request: messages.Request, kind: type[AnyResult]) -> AnyResult:
+        if isinstance(request, messages.FetchRequest) and request.offset in self.cuts:
+            self.cuts.remove(request.offset)
+            raise SessionError("the link is cut", code="no_registrar")
+        self.asked.append(request)
+        return super()._ask(request, kind)
+
+    def fetched(self, image_id: uuid.UUID) -> Sequence[int]:
+        """Return the offsets that were fetched of an image."""
+        fetches = [request for request in self.asked if isinstance(request, messages.FetchRequest)]
+        return [request.offset for request in fetches if request.image_id == image_id]
 
 
 class Reader:
@@ -119,6 +165,7 @@ class Reader:
         self.identity = identity
         self.home = identity.home
         self.printer = Recorder()
+        self.channels = ["#"]
 
     def start(self) -> None:
         world = self.world
@@ -127,22 +174,26 @@ class Reader:
         self.asking = world.broker.session(device.client_id("asking", fresh=True))
         self.asking.__enter__()
         self.registrar = FaultyClient(self.asking, self.identity, world.clock)
-        self.registrar.faults = []
+        self.registrar.faults, self.registrar.list_faults, self.registrar.cuts, self.registrar.asked = [], [], [], []
         self.registrar.join()
         self.session = self.asking.beside(device.client_id("subscriber"), READING)
         self.session.__enter__()
         self.ledger = Ledger(self.home)
-        self.receiver = Receiver(
+        self.keeper = Keeper(Inbox(self.home / "inbox"), self.ledger, self.printer, world.clock)
+        self.daemon = make_daemon(
             identity=self.identity,
             session=self.session,
             registrar=self.registrar,
-            inbox=Inbox(self.home / "inbox"),
+            keeper=self.keeper,
             ledger=self.ledger,
             printer=self.printer,
+            channel_filters=self.channels,
             settings=world.settings,
             clock=world.clock,
+            monotonic=lambda: world.clock().timestamp(),
         )
-        subscribe(self.session, self.ledger, ["#"])
+        self.receiver = self.daemon.receiver
+        subscribe(self.session, self.ledger, self.channels)
 
     def stop(self) -> None:
         self.session.__exit__()
@@ -158,6 +209,29 @@ class Reader:
         while (arrived := self.session.receive(timeout=0)) is not None:
             if isinstance(arrived, Message):
                 self.receiver.take(arrived)
+
+    def catch_up(self) -> None:
+        """Deal with everything that the catalogue has, as the first thing or after a reconnection."""
+        self.daemon.catch_up.begin_soon()
+        while self.daemon.catch_up.step():
+            pass
+
+    def run(self, turns: int = 50) -> None:
+        """Be the daemon for a while in which no time passes."""
+        for _ in range(turns):
+            self.daemon.turn(lambda: False, timeout=0)
+
+    def fetch(self, image_id: uuid.UUID) -> bool:
+        """Do what `subscriber fetch` does, with a ledger of its own beside the daemon's."""
+        with Ledger(self.home) as ledger:
+            if say_where_it_is(image_id, ledger, self.printer):
+                return True
+            world = self.world
+            keeper = Keeper(Inbox(self.home / "inbox"), ledger, self.printer, world.clock)
+            obtainer = Obtainer(
+                self.identity, self.registrar, settings=world.settings, clock=world.clock, seen=lambda *_: False
+            )
+            return fetch_one(image_id, obtainer, keeper, ledger, self.printer)
 
     def hear(self, *messages_: Message) -> None:
         """Get messages that nobody else gets, from a hostile broker."""

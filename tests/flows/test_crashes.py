@@ -2,96 +2,222 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import random
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flows.members import picture
+from flows.interference import ANNOUNCEMENTS, IMAGES, carry_honestly, withhold
+from flows.members import Reader, Recorder, picture
 from flows.simulator import SimulatedSession
 
+from common.local_database import LocalDatabase
 from subscriber import inbox
 from subscriber.inbox import Inbox
-from subscriber.ledger import Ledger
+from subscriber.keeping import Keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from flows.members import Reader
+    from flows.members import Owner
     from flows.world import World
+
+# Every call with which a reader changes something, but for transactions.
+CHANGES: list[tuple[Any, str]] = [
+    (inbox, "make_private_folder"),
+    (inbox, "flush_folder"),
+    (Path, "hardlink_to"),
+    (Path, "unlink"),
+    (LocalDatabase, "write"),
+    (SimulatedSession, "acknowledge"),
+]
+_LINK = Path.hardlink_to
 
 
 class Killed(BaseException):
     """The end of the process, at this very line: nothing below may tidy up after it."""
 
 
-def before(_original: Callable[..., Any], *_arguments: Any) -> None:  # noqa: ANN401 - those of whatever is replaced
-    raise Killed
+class Killer:
+    """Ends the reader at a moment chosen by its number: before or after a change, or in the middle of a file."""
 
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._thread = threading.get_ident()
+        self._left: int | None = None
+        for place, name in CHANGES:
+            monkeypatch.setattr(place, name, self._around(getattr(place, name)))
+        monkeypatch.setattr(inbox, "write_new", self._around_writing(inbox.write_new))
+        monkeypatch.setattr(LocalDatabase, "transaction", self._around_transaction(LocalDatabase.transaction))
 
-def after(original: Callable[..., Any], *arguments: Any) -> None:  # noqa: ANN401 - the same
-    original(*arguments)
-    raise Killed
-
-
-def halfway(original: Callable[..., Any], path: Path, content: bytes) -> None:
-    original(path, content[: len(content) // 2])
-    raise Killed
-
-
-# where the process ends, and at which call of those
-STEPS: dict[str, tuple[Any, str, Callable[..., None], int]] = {
-    "in the middle of the part": (inbox, "write_new", halfway, 1),
-    "part written": (Path, "hardlink_to", before, 1),
-    "linked": (Path, "hardlink_to", after, 2),  # the first name is taken
-    "folder flushed": (Inbox, "save", after, 1),
-    "ledger not written": (Ledger, "add", before, 1),
-    "ledger written": (Ledger, "add", after, 1),
-    "part not removed": (Inbox, "settle", before, 1),
-    "part removed": (Inbox, "settle", after, 1),
-    "nothing acknowledged": (SimulatedSession, "acknowledge", before, 1),
-    "image acknowledged": (SimulatedSession, "acknowledge", after, 1),
-    "all acknowledged": (SimulatedSession, "acknowledge", after, 2),
-}
-
-
-def work_until_killed(reader: Reader, monkeypatch: pytest.MonkeyPatch, step: str) -> bool:
-    """Start the reader anew, and return whether it came to the step, and so to its end."""
-    place, name, kill, call = STEPS[step]
-    original, reading_thread, calls = getattr(place, name), threading.get_ident(), 0
-    armed = False
-
-    def trap(*arguments: object) -> object:
-        nonlocal calls
-        is_readers = armed and threading.get_ident() == reading_thread
-        calls += is_readers
-        return kill(original, *arguments) if is_readers and calls == call else original(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(place, name, trap)
-        reader.restart()
-        armed = True
+    def ends(self, life: Callable[[], None], moment: int) -> bool:
+        """Live until the moment comes; return whether it came."""
+        self._left = moment
         try:
-            reader.work()
+            life()
         except Killed:
             return True
         finally:
-            armed = False
-    return False
+            self._left = None
+        return False
+
+    def _pass(self) -> None:
+        if self._left is None or threading.get_ident() != self._thread:
+            return
+        # Who is dead stays so: what would tidy up afterwards does nothing.
+        self._left = max(0, self._left - 1)
+        if self._left == 0:
+            raise Killed
+
+    def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - those of whatever is replaced
+            if original is _LINK and arguments[0].exists():
+                return original(*arguments)  # changes nothing: the name is taken
+            self._pass()
+            result = original(*arguments, **named)
+            self._pass()
+            return result
+
+        return change
+
+    def _around_writing(self, original: Callable[[Path, bytes], None]) -> Callable[[Path, bytes], None]:
+        def write_new(path: Path, content: bytes) -> None:
+            self._pass()
+            if self._left == 1:
+                original(path, content[: len(content) // 2])
+            self._pass()
+            original(path, content)
+            self._pass()
+
+        return write_new
+
+    def _around_transaction(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def transaction(database: LocalDatabase) -> Iterator[None]:
+            self._pass()
+            with original(database):
+                yield
+                self._pass()
+            self._pass()
+
+        return transaction
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.fixture
+def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
+    return Killer(monkeypatch)
+
+
+def prepare(reader: Reader) -> None:
+    """Do once more what a reader does to its folders when it starts."""
+    Keeper(Inbox(reader.home / "inbox"), reader.ledger, Recorder(), reader.world.clock)
+
+
+def receive(reader: Reader) -> None:
+    prepare(reader)
+    reader.work()
+
+
+def catch_up(reader: Reader) -> None:
+    prepare(reader)
+    reader.catch_up()
+
+
+def do_both(reader: Reader) -> None:
+    prepare(reader)
+    reader.run(turns=8)
+
+
+LIVES = {"natively": receive, "from the catalogue": catch_up, "both": do_both}
+
+
+def assert_each_is_saved_once(reader: Reader, count: int) -> None:
+    names = {"boats.png", *(f"boats-{number}.png" for number in range(2, count + 1))}
+    assert {path.name for path in reader.files} == names
+    assert all(path.read_bytes() == picture().content for path in reader.files)
+    assert list(reader.entries.values()) == ["saved"] * count
+    assert {str(entry.path) for entry in reader.ledger.entries()} == {str(path) for path in reader.files}
+    assert reader.session.unacknowledged == []
+
+
+def finish(reader: Reader, life: Callable[[Reader], None]) -> None:
+    """Live to the end."""
+    reader.restart()
+    life(reader)
+
+
+@pytest.fixture(params=LIVES)
+def life(world: World, bob: Reader, request: pytest.FixtureRequest) -> Callable[[Reader], None]:
+    """A way to live; what comes from the catalogue does not come from the broker."""
+    carry_honestly(world)
+    if request.param == "from the catalogue":
+        withhold(world, bob, IMAGES, ANNOUNCEMENTS)
+    return LIVES[request.param]
+
+
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_crash(world: World, monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> None:
-    alice, bob = world.owner("alice"), world.reader("bob")
-    earlier = alice.post()
-    bob.work()
-    posted = alice.post()
-    killed = [work_until_killed(bob, monkeypatch, step) for _ in range(times)]
-    assert killed[0]
-    bob.restart()
-    bob.work()
-    assert [path.name for path in bob.files] == ["boats-2.png", "boats.png"]
-    assert [path.read_bytes() for path in bob.files] == [picture().content] * 2
-    assert bob.entries == {str(one.header.image_id): "saved" for one in (earlier, posted)}
-    assert bob.session.unacknowledged == []
+def test_a_crash_at_every_moment(
+    alice: Owner, bob: Reader, killer: Killer, life: Callable[[Reader], None], times: int
+) -> None:
+    for moment in itertools.count(1):
+        alice.post()
+        killed = False
+        for _ in range(times):
+            bob.restart()
+            killed |= killer.ends(lambda: life(bob), moment)
+        finish(bob, life)
+        assert_each_is_saved_once(bob, moment)
+        if not killed:
+            break
+    # Folders, file, link, ledger, acknowledgements: fewer moments would mean that the sweep has missed them.
+    assert moment > 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_crashes_at_random_moments(
+    alice: Owner, bob: Reader, killer: Killer, life: Callable[[Reader], None], seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    for posts in range(1, 6):
+        alice.post()
+        for _ in range(6):
+            bob.restart()
+            killer.ends(lambda: life(bob), chance.randint(1, 40))
+        finish(bob, life)
+        assert_each_is_saved_once(bob, posts)
+
+
+def test_a_fetch_that_is_killed_at_every_moment(alice: Owner, bob: Reader, killer: Killer) -> None:
+    for moment in itertools.count(1):
+        image_id = alice.post().header.image_id
+        bob.work()
+        (entry,) = bob.ledger.entries(image_id)
+        assert entry.path is not None
+        entry.path.unlink()
+        killed = killer.ends(functools.partial(bob.fetch, image_id), moment)
+        bob.restart()
+        bob.work()
+        assert bob.fetch(image_id)
+        assert_each_is_saved_once(bob, moment)
+        if not killed:
+            break
+    assert moment > 20
+
+
+def test_the_mark_is_where_everything_is_dealt_with(world: World, alice: Owner, bob: Reader, killer: Killer) -> None:
+    withhold(world, bob, IMAGES, ANNOUNCEMENTS)
+    for moment in itertools.count(1):
+        alice.post()
+        bob.restart()
+        killed = killer.ends(lambda: catch_up(bob), moment)
+        bob.restart()
+        mark = bob.ledger.mark(["#"])
+        missing = [one for one in bob.registrar.list("oldest", mark).images if str(one.image_id) not in bob.entries]
+        assert len(bob.entries) + len(missing) == moment
+        bob.catch_up()
+        assert bob.registrar.list("oldest", bob.ledger.mark(["#"])).images == ()
+        if not killed:
+            break

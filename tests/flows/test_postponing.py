@@ -13,22 +13,28 @@ from flows.interference import (
     announcement_topic,
     assert_nothing_decided,
     assert_saved_once,
+    carry_honestly,
     names,
     withhold,
 )
-from flows.members import picture
+from flows.members import FaultyClient, picture
+from flows.simulator import IN_FLIGHT
+from flows.world import World
 
 from common.errors import ConfigurationError, RefusedError, SealcastError, SessionError, VerificationError
-from subscriber import inbox
+from common.registrar_client import RegistrarClient
+from subscriber import inbox, postponed
 from subscriber.ledger import Ledger
+from subscriber.postponed import MOST_UNACKNOWLEDGED
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flows.members import Owner, Reader
-    from flows.world import World
 
+    from publisher.post import Posted
 
 PASSING = [
     SessionError("nobody answers", code="no_registrar"),
@@ -70,7 +76,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @contextlib.contextmanager
 def full_ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*_: object) -> None:
-        raise ConfigurationError("the disk is full", code="ledger")
+        raise ConfigurationError("cannot use ledger.sqlite3: database or disk is full", code="ledger")
 
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "add", refuse)
@@ -97,6 +103,159 @@ def test_a_full_disk_is_tried_again(
     assert len(bob.files) == 1 - width
     assert len(bob.printer.named("NEW_IMAGE")) == 1
     assert bob.session.unacknowledged == []
+
+
+@pytest.mark.parametrize("full", [full_disk, full_ledger])
+def test_a_full_disk_is_said_once_and_so_is_that_it_is_over(
+    alice: Owner,
+    bob: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    full: Callable[[pytest.MonkeyPatch], contextlib.AbstractContextManager[None]],
+) -> None:
+    with full(monkeypatch):
+        posted = [alice.post() for _ in range(3)]
+        bob.work()
+        for _ in range(3):
+            bob.receiver.try_postponed()
+        (begun,) = caplog.messages
+        assert begun.endswith("; 1 image waits, going on when that is mended")
+        assert "no space left on device" in begun or "disk is full" in begun
+        assert set(bob.session.unacknowledged) == {
+            topic for one in posted for topic in (one.header.topic, announcement_topic(one))
+        }
+        assert bob.entries == {}
+        if full is full_disk:
+            assert bob.files == []
+    bob.receiver.try_postponed()
+    assert caplog.messages[1:] == ["going on: what kept images from being saved is over"]
+    assert_saved_once(bob, *posted)
+
+
+def test_a_full_disk_costs_one_download(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withhold(world, bob, IMAGES)
+    with full_disk(monkeypatch):
+        posted = alice.post()
+        bob.work()
+        for _ in range(3):
+            bob.receiver.try_postponed()
+    bob.receiver.try_postponed()
+    assert bob.registrar.fetched(posted.header.image_id) == [0]
+    assert_saved_once(bob, posted)
+
+
+def test_an_image_that_fails_for_good_keeps_nobody_back(world: World, alice: Owner, bob: Reader) -> None:
+    withhold(world, bob, IMAGES)
+    bob.registrar.faults += [RefusedError("the registrar failed", code="internal")] * 3
+    broken = [alice.post() for _ in range(3)]
+    bob.work()
+    bob.registrar.faults += [RefusedError("the registrar failed", code="internal")] * 3
+    bob.receiver.try_postponed()
+    # Each of them was tried, since the fault of one says nothing about the next.
+    assert bob.registrar.faults == []
+    posted = [alice.post() for _ in range(2 * IN_FLIGHT)]
+    bob.work()
+    assert {event["image_id"] for event in bob.printer.named("saved")} == {one.header.image_id for one in posted}
+    bob.receiver.try_postponed()
+    assert_saved_once(bob, *broken, *posted)
+
+
+def test_more_may_fail_than_the_broker_keeps_in_flight(world: World, alice: Owner, bob: Reader) -> None:
+    withhold(world, bob, IMAGES)
+    bob.registrar.faults += [SessionError("nobody answers", code="no_registrar")] * 2 * IN_FLIGHT
+    posted = [alice.post() for _ in range(2 * IN_FLIGHT)]
+    bob.work()
+    assert bob.registrar.faults == []
+    # The first are not acknowledged; the others are, and a crash would have the catalogue bring them again.
+    assert bob.session.unacknowledged == [announcement_topic(one) for one in posted[:MOST_UNACKNOWLEDGED]]
+    carry_honestly(world)
+    bob.restart()
+    bob.work()
+    assert len(bob.entries) == MOST_UNACKNOWLEDGED
+    bob.catch_up()
+    assert_saved_once(bob, *posted)
+
+
+def test_what_is_let_go_is_caught_up_with(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postponed, "MOST", 3)
+    withhold(world, bob, IMAGES)
+    bob.registrar.faults += [SessionError("nobody answers", code="no_registrar")] * 6
+    posted = [alice.post() for _ in range(5)]
+    bob.work()
+    assert bob.session.unacknowledged == [announcement_topic(one) for one in posted[:3]]
+    bob.catch_up()
+    assert bob.ledger.mark(["#"]) is None
+    bob.registrar.faults.clear()
+    bob.receiver.try_postponed()
+    bob.catch_up()
+    assert_saved_once(bob, *posted)
+
+
+PARTS = 400  # bytes; the picture is sealed in several of them
+
+
+def test_a_fetch_goes_on_where_it_was_cut(tmp_path: Path) -> None:
+    with World(tmp_path, fetch_part_size=PARTS) as world:
+        alice, bob = world.owner("alice"), world.reader("bob")
+        withhold(world, bob, IMAGES)
+        posted = alice.post()
+        bob.registrar.cuts += [PARTS, 2 * PARTS, 4 * PARTS]
+        bob.work()
+        for _ in range(3):
+            assert bob.files == []
+            bob.receiver.try_postponed()
+        assert bob.registrar.fetched(posted.header.image_id) == offsets(world, posted)
+        assert_saved_once(bob, posted)
+
+
+def test_an_image_that_gets_on_goes_first_and_one_that_does_not_keeps_nobody_back(tmp_path: Path) -> None:
+    with World(tmp_path, fetch_part_size=PARTS) as world:
+        alice, bob = world.owner("alice"), world.reader("bob")
+        withhold(world, bob, IMAGES)
+        first, second = alice.post(), alice.post()
+        bob.registrar.cuts += [PARTS, PARTS, 2 * PARTS, 2 * PARTS, 2 * PARTS]
+        bob.work()
+        for _ in range(2):
+            bob.receiver.try_postponed()
+        # The first had got on, so it went first; when it did not any more, the second had its turn.
+        assert bob.registrar.fetched(first.header.image_id) == [0, PARTS]
+        assert bob.registrar.fetched(second.header.image_id) == [0]
+        bob.registrar.cuts.clear()
+        for _ in range(2):
+            bob.receiver.try_postponed()
+        assert_saved_once(bob, first, second)
+
+
+def test_what_does_not_fit_what_was_begun_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with World(tmp_path, fetch_part_size=PARTS) as world:
+        alice, bob = world.owner("alice"), world.reader("bob")
+        withhold(world, bob, IMAGES)
+        posted = alice.post()
+        bob.registrar.cuts += [2 * PARTS]
+        with monkeypatch.context() as patch:
+            patch.setattr(FaultyClient, "fetch", spoil_what_was_begun)
+            bob.work()
+        bob.receiver.try_postponed()
+        every = offsets(world, posted)
+        assert bob.registrar.fetched(posted.header.image_id) == [*every, *every]
+        assert_saved_once(bob, posted)
+
+
+def offsets(world: World, posted: Posted) -> list[int]:
+    record = world.catalogue.get(posted.header.image_id)
+    assert record is not None
+    return list(range(0, record.sealed_size, PARTS))
+
+
+def spoil_what_was_begun(client: FaultyClient, image_id: uuid.UUID, maximum_size: int, begun: bytearray) -> None:
+    try:
+        RegistrarClient.fetch(client, image_id, maximum_size, begun)
+    finally:
+        begun[-1] ^= 1
 
 
 def test_while_nobody_answers_each_round_tries_one(world: World, alice: Owner, bob: Reader) -> None:

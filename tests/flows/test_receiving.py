@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 from authorities import NOW
 from flows.interference import (
@@ -19,6 +20,8 @@ from flows.world import World
 
 from common import certificates, topics
 from common.arrivals import Message
+from subscriber.inbox import Inbox
+from subscriber.ledger import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,6 +145,46 @@ def test_no_key_is_released_to_who_is_not_meant(world: World, alice: Owner, bob:
     assert bob.entries == {str(posted.header.image_id): "not_recipient"}
     assert (bob.files, bob.session.unacknowledged) == ([], [])
     assert_saved_once(carol, posted)
+
+
+def test_the_daemon_and_a_fetch_beside_it_save_an_image_once(
+    alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted = alice.post()
+    beside = threading.Thread(target=bob.fetch, args=(posted.header.image_id,))
+    save = Inbox.save
+
+    def save_while_another_wants_to(*arguments: Any) -> Path:  # noqa: ANN401 - those of save
+        monkeypatch.undo()
+        beside.start()
+        beside.join(0.2)
+        assert beside.is_alive()
+        return save(*arguments)
+
+    monkeypatch.setattr(Inbox, "save", save_while_another_wants_to)
+    bob.work()
+    beside.join()
+    assert names(bob) == ["NEW_IMAGE", "saved", "already_saved"]
+    assert_saved_once(bob, posted)
+
+
+def test_what_was_refused_can_be_fetched_once_more(world: World, alice: Owner, bob: Reader) -> None:
+    posted = alice.post()
+    bob.ledger.add(Entry("alice", posted.header.image_id, "public", "not_verified", world.clock()))
+    bob.work()
+    assert (bob.files, bob.session.unacknowledged) == ([], [])
+    assert bob.fetch(posted.header.image_id)
+    assert_saved_once(bob, posted)
+
+
+def test_what_is_refused_once_more_stays_so(world: World, alice: Owner, bob: Reader) -> None:
+    world.reader("carol")
+    posted = alice.post(to=["carol"])
+    bob.work()
+    assert not bob.fetch(posted.header.image_id)
+    assert names(bob) == ["NEW_IMAGE", "refused", "refused"]
+    assert bob.entries == {str(posted.header.image_id): "not_recipient"}
+    assert bob.files == []
 
 
 def test_a_removed_announcement_is_nothing_to_do(bob: Reader) -> None:

@@ -131,12 +131,43 @@ def test_an_inbox_that_cannot_be_is_explained(tmp_path: Path, place: str) -> Non
     assert file.read_text() == ""
 
 
+def never_known(_owner: str, _image_id: object) -> bool:
+    return False
+
+
 def test_an_inbox_that_cannot_be_written_is_found_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: fail_with(errno.EROFS))
-    with pytest.raises(ConfigurationError) as raised:
-        Inbox(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", lambda _: fail_with(errno.EROFS))
+        with pytest.raises(ConfigurationError) as raised:
+            Inbox(tmp_path).prepare(never_known)
     assert raised.value.message == f"cannot write to the inbox {tmp_path}: read-only file system"
     assert "--inbox" in str(raised.value.hint)
+    Inbox(tmp_path).prepare(never_known)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_hard_links_is_found_out_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("pathlib.Path.hardlink_to", lambda *_: fail_with(number))
+    with pytest.raises(ConfigurationError) as raised:
+        Inbox(tmp_path).prepare(never_known)
+    assert raised.value.message == f"the inbox {tmp_path} is on a file system without hard links"
+    assert "--inbox" in str(raised.value.hint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_program_left_is_tidied_up_where_the_ledger_knows_the_image(tmp_path: Path) -> None:
+    inbox, other_id = Inbox(tmp_path), new_image_id(header().sent_at)
+    for image_id in (IMAGE_ID, other_id):
+        inbox.save(b"image", header(name="cat.png", image_id=image_id))
+    (tmp_path / ".trial").touch()
+    (tmp_path / "alice" / ".hidden.part").touch()
+    inbox.prepare(lambda owner, image_id: (owner, image_id) == ("alice", IMAGE_ID))
+    left = {path.name for path in (tmp_path / "alice").iterdir()}
+    assert left == {"cat.png", "cat-2.png", f".{other_id}.part", ".hidden.part"}
+    assert hidden(tmp_path) == []
 
 
 def fail_with(number: int) -> None:

@@ -1,0 +1,118 @@
+"""Keeping what was opened, once, and saying so: the file, then the ledger (docs/protocol.md, "Receiving")."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from common import topics
+from common.errors import SealcastError, VerificationError
+from subscriber.ledger import SAVED, Entry
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+    from collections.abc import Callable
+
+    from common.console import Printer
+    from common.sealing import OpenedImage
+    from common.topics import ImageTopic
+    from subscriber.inbox import Inbox
+    from subscriber.ledger import Ledger
+
+_log = logging.getLogger(__name__)
+# What an image is found to be when it is opened, or what the registrar says of it: final. All else may pass.
+_FINAL_CODES = frozenset({"not_verified", "expired", "not_recipient", "removed"})
+# An announcement with nothing behind it: whoever forged it could otherwise keep out the image that comes later.
+_UNFOUNDED_CODES = frozenset({"invalid_announcement", "unknown_image"})
+
+
+def is_refusal(error: SealcastError) -> bool:
+    """Tell whether an error is about the image, so that trying again now changes nothing."""
+    return error.code in _FINAL_CODES | _UNFOUNDED_CODES
+
+
+class Keeper:
+    """Keeps images in an inbox and notes them in a ledger, which other programs may be using too."""
+
+    def __init__(self, inbox: Inbox, ledger: Ledger, printer: Printer, clock: Callable[[], dt.datetime]) -> None:
+        self._inbox = inbox
+        self._ledger = ledger
+        self._printer = printer
+        self._clock = clock
+        self.saved = 0
+        with ledger.transaction():
+            inbox.prepare(ledger.knows)
+
+    def save(self, opened: OpenedImage) -> bool:
+        """Save an image, note it and say so; return False where another program has done that meanwhile.
+
+        Raises ConfigurationError: the image is not lost, and can be saved later.
+        """
+        header = opened.header
+        topic = topics.parse_image(header.topic)
+        channel = topic.channel if topic else ""
+        with self._ledger.transaction():
+            if self._ledger.knows(header.owner, header.image_id):
+                return False
+            path = self._inbox.save(opened.image, header)
+            self._ledger.add(
+                Entry(
+                    owner=header.owner,
+                    image_id=header.image_id,
+                    channel=channel,
+                    outcome=SAVED,
+                    at=self._clock(),
+                    path=path,
+                    sha256=header.sha256,
+                    name=header.name,
+                )
+            )
+        self.saved += 1
+        self._printer.event(
+            f"saved      {path}  (verified: from {header.owner})" + _second_line(header.caption),
+            event="saved",
+            image_id=header.image_id,
+            owner=header.owner,
+            channel=channel,
+            name=header.name,
+            path=path,
+            sha256=header.sha256,
+            caption=header.caption,
+        )
+        return True
+
+    def refuse(self, topic: ImageTopic, error: SealcastError) -> None:
+        """Note that an image is refused, unless only its announcement is, and say so; raises ConfigurationError."""
+        if error.code in _FINAL_CODES:
+            self._ledger.add(
+                Entry(
+                    owner=topic.owner,
+                    image_id=topic.image_id,
+                    channel=topic.channel,
+                    outcome=error.code,
+                    at=self._clock(),
+                    message=error.message,
+                )
+            )
+        self.say_refused(topic.image_id, topic.owner, error)
+
+    def say_refused(self, image_id: uuid.UUID, owner: str | None, error: SealcastError) -> None:
+        """Say why an image is refused, the precise reason in the log only."""
+        reason = error.reason if isinstance(error, VerificationError) else error.message
+        _log.info("refused %s of %s: %s", image_id, owner, reason)
+        self._printer.event(
+            f"refused    {image_id}" + (f"  from {owner}" if owner else "") + f": {error.message}",
+            event="refused",
+            image_id=image_id,
+            code=error.code,
+            message=error.message,
+        )
+
+    def settle(self, owner: str, image_id: uuid.UUID) -> None:
+        """Tidy up after an image that is noted."""
+        self._inbox.settle(owner, image_id)
+
+
+def _second_line(caption: str | None) -> str:
+    return f"\n           {caption}" if caption else ""
