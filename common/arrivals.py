@@ -15,7 +15,7 @@ from common.outcomes import fail, fulfil
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-REPLY_LOST = "reply_lost"  # the code of a session that was lost together with the reply to a request
+REPLY_LOST_CODE = "reply_lost"  # the code of a session that was lost together with the reply to a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +104,4 @@ class Arrivals:
         for correlation in list(self._expected):
             waiting = self._replies.get(correlation)
             if waiting is not None:
-                fail(waiting, SessionError(message, hint="try again", code=REPLY_LOST))
+                fail(waiting, SessionError(message, hint="try again", code=REPLY_LOST_CODE))

@@ -13,7 +13,7 @@ import itertools
 from typing import TYPE_CHECKING, TypeVar
 
 from common import certificates, messages, topics
-from common.arrivals import REPLY_LOST
+from common.arrivals import REPLY_LOST_CODE
 from common.errors import RefusedError, SessionError, VerificationError
 from common.identity import CERTIFICATE, KEY
 from common.signing import sign, verify_signature
@@ -178,7 +178,7 @@ class RegistrarClient:
             try:
                 return self._read(publish(signed).payload, request, signed, kind)
             except SessionError as error:
-                if error.code != REPLY_LOST or exchange == _MOST_EXCHANGES:
+                if error.code != REPLY_LOST_CODE or exchange == _MOST_EXCHANGES:
                     raise
             request = request.model_copy(update={"nonce": messages.fresh_nonce(), "sent_at": self._clock()})
         raise AssertionError  # the count has no end

@@ -35,7 +35,7 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
 
     Raises SessionError where the broker falls silent, RefusedError while the database does not answer.
     """
-    retained = _read_retained(session)
+    retained = read_retained(session)
     rate = handlers.settings.rebuild_rate
     published = _publish(session, _lost(trust_and_members(handlers, clock()), retained), rate)
     for page in handlers.catalogue.pages():
@@ -62,7 +62,7 @@ def trust_and_members(handlers: Handlers, now: dt.datetime) -> Iterator[Publicat
         yield Publication(topic, certificates.to_pem(certificate))
 
 
-def _read_retained(session: Session) -> dict[str, bytes]:
+def read_retained(session: Session) -> dict[str, bytes]:
     """Return the SHA-256 of every message that the broker retains, by its topic."""
     session.subscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
     # A message to nobody else comes behind all that the subscriptions brought, since a broker keeps the order.

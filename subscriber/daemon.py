@@ -36,7 +36,8 @@ def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) 
     no_longer = ledger.replace_subscriptions(filters)
     if no_longer:
         session.unsubscribe(*no_longer)
-    session.subscribe(*filters, retained_once=True)
+    # What was announced before, the catalogue says: a broker would send all of it at once, or drop what is too much.
+    session.subscribe(*filters, retained=False)
 
 
 def make_daemon(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 QOS = 1
 KEEPALIVE_SECONDS = 60
-_SEND_RETAINED, _SEND_RETAINED_ONCE = 0, 1  # MQTT 5, section 3.8.3.1: retain handling
+_SEND_RETAINED, _SEND_NO_RETAINED = 0, 2  # MQTT 5, section 3.8.3.1: retain handling
 _log = logging.getLogger(__name__)
 
 
@@ -121,13 +121,13 @@ class Session:
         """Return one more session at the same door, not entered yet, which shows the same certificate."""
         return Session(self._address, client_id, self._context, options)
 
-    def subscribe(self, *filters: str, retained_once: bool = False) -> None:
+    def subscribe(self, *filters: str, retained: bool = True) -> None:
         """Subscribe, now and after every reconnection; returns once the broker has confirmed.
 
-        Retained messages come each time, or, where ``retained_once``, only for a subscription that is new to the
-        broker; the retain flag is as it was published.
+        With each subscription comes what the broker retains, unless not ``retained``; the retain flag is as it was
+        published.
         """
-        handling = _SEND_RETAINED_ONCE if retained_once else _SEND_RETAINED
+        handling = _SEND_RETAINED if retained else _SEND_NO_RETAINED
         options = SubscribeOptions(qos=QOS, retainAsPublished=True, retainHandling=handling)
         new = dict.fromkeys(filters, options)
         self._subscriptions |= new

@@ -87,10 +87,14 @@ def test_every_variable_and_the_example_are_right() -> None:
 
 
 def codes(node: ast.AST) -> set[str]:
-    """Return what an argument or an attribute of a class with the name ``code`` can be."""
+    """Return what an argument or an attribute of a class with the name ``code`` can be, and what a ``…CODE`` is."""
     match node:
-        case ast.keyword(arg="code", value=value) | ast.Assign(targets=[ast.Name(id="code")], value=value):
+        case ast.keyword(arg="code", value=value):
             return {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and each.value}
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(value))) if (
+            name == "code" or name.endswith("CODE")
+        ):
+            return {value}
     return set()
 
 

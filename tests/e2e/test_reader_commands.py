@@ -45,9 +45,9 @@ def reader(system: System) -> Path:
 @pytest.fixture(scope="module")
 def saved(system: System, owner: Path, reader: Path) -> dict[str, Any]:
     """An image that the daemon has saved, and one that was not for this reader."""
-    (stored,) = system.post(owner, CHELSEA, "--caption", "a cat")
-    (other,) = system.post(owner, CHELSEA, "--to", "reading-1")
     with system.subscriber(reader) as receiving:
+        (stored,) = system.post(owner, CHELSEA, "--caption", "a cat")
+        (other,) = system.post(owner, CHELSEA, "--to", "reading-1")
         event = receiving.wait_for("saved", image_id=stored["image_id"])
         receiving.wait_for("refused", image_id=other["image_id"])
         # While the daemon runs.

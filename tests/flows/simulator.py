@@ -94,12 +94,11 @@ class Broker:
         with self.lock:
             self._clients[client_id].deliver(message)
 
-    def subscribe(self, client_id: str, topic_filter: str, *, retained_once: bool) -> None:
+    def subscribe(self, client_id: str, topic_filter: str, *, retained: bool) -> None:
         with self.lock:
             client = self._clients[client_id]
-            is_new = topic_filter not in client.filters
             client.filters.add(topic_filter)
-            if is_new or not retained_once:
+            if retained:
                 for topic, message in self.retained.items():
                     if topic_matches_sub(topic_filter, topic):
                         self._deliver(client_id, message)
@@ -163,8 +162,8 @@ class SimulatedSession(Session):
             self._connection += 1
             self._arrivals.put(Connected(again=self._connection > 1, resumed=resumed))
             self._kept.resume()
-            for topic_filter, retained_once in self._wanted.items():
-                self._broker.subscribe(self.client_id, topic_filter, retained_once=retained_once)
+            for topic_filter, retained in self._wanted.items():
+                self._broker.subscribe(self.client_id, topic_filter, retained=retained)
 
     def show_certificate(self, certificate: Path, key: Path) -> None:
         self.shown = certificate.read_bytes(), key.read_bytes()
@@ -172,10 +171,10 @@ class SimulatedSession(Session):
     def beside(self, client_id: str, options: SessionOptions) -> SimulatedSession:
         return self._broker.session(client_id, options)
 
-    def subscribe(self, *filters: str, retained_once: bool = False) -> None:
+    def subscribe(self, *filters: str, retained: bool = True) -> None:
         for topic_filter in filters:
-            self._wanted[topic_filter] = retained_once
-            self._broker.subscribe(self.client_id, topic_filter, retained_once=retained_once)
+            self._wanted[topic_filter] = retained
+            self._broker.subscribe(self.client_id, topic_filter, retained=retained)
 
     def unsubscribe(self, *filters: str) -> None:
         for topic_filter in filters:

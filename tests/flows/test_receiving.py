@@ -130,7 +130,7 @@ def test_keys_are_released_for_more_than_the_broker_keeps_in_flight(tmp_path: Pa
 def test_who_joins_later_gets_what_was_for_every_member(world: World, alice: Owner) -> None:
     posted = alice.post()
     bob = world.reader("bob")
-    bob.work()
+    bob.run()
     assert_saved_once(bob, posted)
 
 

@@ -84,17 +84,17 @@ def test_what_is_retained_comes_with_its_flag(connect: Callable[..., Session]) -
         assert payloads(reader) == []
 
 
-def test_what_is_retained_comes_again_unless_once_is_enough(connect: Callable[..., Session]) -> None:
+def test_what_is_retained_comes_with_each_subscription_unless_it_is_not_wanted(
+    connect: Callable[..., Session],
+) -> None:
     with connect(ONE) as reader, connect(OTHER) as writer:
         writer.publish(f"{HERE}/kept", b"kept", retain=True).result(10)
-        reader.subscribe(f"{HERE}/+", retained_once=True)
-        reader.subscribe(f"{HERE}/+", retained_once=True)
-        assert payloads(reader, "once") == [b"kept"]
+        reader.subscribe(f"{HERE}/+", retained=False)
+        assert payloads(reader, "none") == []
+        reader.subscribe(f"{HERE}/+")
+        assert payloads(reader, "kept") == [b"kept"]
         reader.subscribe(f"{HERE}/+")
         assert payloads(reader, "again") == [b"kept"]
-        reader.unsubscribe(f"{HERE}/+")
-        reader.subscribe(f"{HERE}/+", retained_once=True)
-        assert payloads(reader, "anew") == [b"kept"]
 
 
 def test_nothing_comes_after_unsubscribing(connect: Callable[..., Session]) -> None:
