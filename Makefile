@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test check bench test-compose lock
+.PHONY: setup demo test check bench soak test-compose lock
 
 setup: $(INSTALLED)
 
@@ -24,7 +24,7 @@ demo: setup
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
-	@tools/debian-packages mosquitto-clients openssl postgresql
+	@tools/debian-packages mosquitto-clients openssl postgresql faketime
 	$(BIN)/pytest --numprocesses 2 --dist loadscope -m "not compose"
 
 check: setup
@@ -36,6 +36,10 @@ check: setup
 bench: setup
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.catalogue
+
+# Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
+soak: setup
+	PYTHONPATH=.:tests $(BIN)/python -m faults.soak
 
 test-compose: setup
 	$(BIN)/pytest -m compose tests/compose

@@ -219,6 +219,7 @@ def _untrusted(reason: str) -> VerificationError:
     return VerificationError(
         reason,
         message="the registrar's reply could not be verified",
-        hint="try again; if it stays so, the broker or somebody on the way alters what the registrar says",
+        hint="check this device's clock, and try again; if it stays so, the broker or somebody on the way alters "
+        "what the registrar says",
         code="untrusted_reply",
     )

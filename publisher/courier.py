@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from publisher.outbox import Claim, Outbox
 
 _OVER = frozenset({"removed", "expired"})  # after these codes nobody can have the image any more
+_UNDECIDED = frozenset({"refused_by_broker", "clock"})  # the broker does not decide, and a clock can be set
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def may_pass(error: SealcastError) -> bool:
 
 
 def _state_after(error: SealcastError, *, is_new: bool) -> State:
-    # The broker's refusal is not signed, and other errors are none of the image's.
-    if may_pass(error) or not isinstance(error, RefusedError) or error.code == "refused_by_broker":
+    # Other errors than refusals are none of the image's.
+    if may_pass(error) or not isinstance(error, RefusedError) or error.code in _UNDECIDED:
         return State.WAITING
     return State.FAILED if is_new or error.code in _OVER else State.REFUSED

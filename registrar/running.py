@@ -91,8 +91,17 @@ class Running:
     def serve(self, service: Service, stop: Stop) -> None:
         """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
         ended = threading.Event()
-        enrolments = threading.Thread(target=_until(ended, service.serve_enrolment), name="enrolments", daemon=True)
-        enrolments.start()
+
+        def clear_away() -> None:
+            if not service.clear_away():
+                ended.wait(_LOOK_SECONDS)
+
+        beside = [
+            threading.Thread(target=_until(ended, work), name=name, daemon=True)
+            for name, work in (("enrolments", service.serve_enrolment), ("clearing", clear_away))
+        ]
+        for thread in beside:
+            thread.start()
         next_look = time.monotonic()
         try:
             while not stop:
@@ -104,10 +113,10 @@ class Running:
                     raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
                 if self.reissue_crl_when_due():
                     service.publish_crl()
-                service.clear_away()
         finally:
             ended.set()
-            enrolments.join()
+            for thread in beside:
+                thread.join()
 
     def reissue_crl_when_due(self) -> bool:
         """Issue a new revocation list long before the old one ends, and have the broker reread it.

@@ -101,13 +101,23 @@ class Service:
         crl = self._authority.trust(self._clock()).crl
         publish_retained(self._members, Publication(topics.TRUST_CRL, crl.public_bytes(serialization.Encoding.PEM)))
 
-    def clear_away(self) -> None:
-        """Remove images whose time is over; what keeps that from being done is logged, and it is tried again."""
+    def clear_away(self) -> bool:
+        """Remove some images whose time is over, and return whether there may be more.
+
+        What keeps that from being done is logged, and it is tried again.
+        """
+        cleared = False
         try:
             for publication in self._handlers.clear_away(self._clock()):
                 publish_retained(self._members, publication)
+                cleared = True
         except SealcastError as error:
             _log.warning("could not clear away what is removed or expired: %s", error.message)
+        except Exception:  # noqa: BLE001 - one image never ends the service; the log has the whole of it
+            _log.exception("failed to clear away what is removed or expired")
+        else:
+            return cleared
+        return False
 
     def close(self) -> None:
         """Finish what has been taken on."""

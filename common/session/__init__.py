@@ -7,6 +7,7 @@ hint (docs/protocol.md, "Connections").
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from concurrent.futures import Future
@@ -108,7 +109,9 @@ class Session:
 
     def _leave(self) -> None:
         self._client.disconnect(properties=disconnect_properties(self._options))
-        self._client.loop_stop()
+        # paho's thread, where it ends by itself at this very moment, is None when paho comes to wait for it.
+        with contextlib.suppress(AttributeError):
+            self._client.loop_stop()
         # paho leaves a socket open that it was about to reconnect with.
         if (left := self._client.socket()) is not None:
             left.close()
@@ -124,15 +127,12 @@ class Session:
     def subscribe(self, *filters: str, retained: bool = True) -> None:
         """Subscribe, now and after every reconnection; returns once the broker has confirmed.
 
-        With each subscription comes what the broker retains, unless not ``retained``; the retain flag is as it was
-        published.
+        What the broker retains comes with it, unless not ``retained``; the retain flag is as it was published.
         """
         handling = _SEND_RETAINED if retained else _SEND_NO_RETAINED
-        options = SubscribeOptions(qos=QOS, retainAsPublished=True, retainHandling=handling)
-        new = dict.fromkeys(filters, options)
+        new = dict.fromkeys(filters, SubscribeOptions(qos=QOS, retainAsPublished=True, retainHandling=handling))
         self._subscriptions |= new
-        granted = self._ask_for(new)
-        self._await(granted, self._options.connect_timeout, "the subscription")
+        self._await(self._ask_for(new), self._options.connect_timeout, "the subscription")
 
     def unsubscribe(self, *filters: str) -> None:
         """Ask the broker for no more messages of these filters."""
