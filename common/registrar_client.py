@@ -108,16 +108,17 @@ class RegistrarClient:
         return self._ask(request, messages.ReleaseResult)
 
     def fetch(
-        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None
+        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None, *, owner: str | None = None
     ) -> tuple[bytes, messages.FetchResult]:
         """Return a sealed image from the archive, and the last of the replies that brought it.
 
-        ``begun`` is what an earlier try has brought of it; it grows, so that a later try can go on from there.
+        ``begun`` is what an earlier try has brought of it; it grows, so that a later try can go on from there. Raises
+        VerificationError, code ``damaged``, where the archive's copy is not what was stored.
         """
         sealed = bytearray() if begun is None else begun
         while True:
             request = messages.FetchRequest(
-                topic=self._topic("fetch"), sent_at=self._clock(), image_id=image_id, offset=len(sealed)
+                topic=self._topic("fetch"), sent_at=self._clock(), owner=owner, image_id=image_id, offset=len(sealed)
             )
             part = self._ask(request, messages.FetchResult)
             if not part.data or part.offset != len(sealed):
@@ -126,6 +127,13 @@ class RegistrarClient:
                 raise _untrusted("it is about an image that is too large")
             sealed += part.data
             if len(sealed) == part.sealed_size:
+                if hashlib.sha256(sealed).hexdigest() != part.sha256_sealed:
+                    raise VerificationError(
+                        "its SHA-256 is not the one that was stored",
+                        message="the registrar's copy of the image is damaged",
+                        hint="tell whoever runs the registrar: registrar verify",
+                        code="damaged",
+                    )
                 return bytes(sealed), part
 
     def list(self, order: messages.Order, mark: str | None, limit: int = messages.LONGEST_PAGE) -> messages.ListResult:

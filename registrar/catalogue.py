@@ -201,9 +201,11 @@ class Catalogue:
             session.add(RemovalRow(**asdict(removal), settled=False))
         return removal
 
-    def removal(self, image_id: uuid.UUID) -> Removal | None:
-        """Return the removal of an image that was stored once, or None."""
+    def removal(self, image_id: uuid.UUID, owner: str | None = None) -> Removal | None:
+        """Return the removal of an image that was stored once, of this owner or of anybody, or None."""
         query = select(RemovalRow).where(RemovalRow.image_id == image_id, RemovalRow.channel.is_not(None))
+        if owner is not None:
+            query = query.where(RemovalRow.owner == owner)
         with transaction(self._engine) as session:
             row = session.scalars(query).first()
             return _removal(row) if row else None

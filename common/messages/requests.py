@@ -81,9 +81,10 @@ class ReleaseRequest(BaseRequest):
 
 
 class FetchRequest(BaseRequest):
-    """Ask for a part of a stored sealed image."""
+    """Ask for a part of a stored sealed image, of this owner or of whoever has stored it (``owner`` is None)."""
 
     operation: Literal["fetch"] = "fetch"
+    owner: UserName | None
     image_id: uuid.UUID
     offset: Size
 

@@ -66,6 +66,7 @@ class FetchResult(Message):
     topic: str
     stored_at: Time
     sealed_size: Size
+    sha256_sealed: Hex64
     offset: Size
     data: bytes
 
@@ -79,10 +80,11 @@ class ListResult(Message):
 
 
 class RemoveResult(Message):
-    """The image is gone from the archive, and will not come back."""
+    """The image is not in the archive, and will not come any more; ``was_stored`` tells whether it was there."""
 
     image_id: uuid.UUID
     removed_at: Time
+    was_stored: bool
 
 
 Result = (

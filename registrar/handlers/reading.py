@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from registrar.catalogue import Record
+
 
 class Reading(Stores):
     """The operations ``members``, ``release``, ``list`` and ``fetch``."""
@@ -66,26 +68,43 @@ class Reading(Stores):
     def fetch(self, request: messages.FetchRequest, user: str, reader: x509.Certificate) -> Outcome:
         """Return a part of a stored image: to any member, or for named people to its owner and recipients."""
         record = self.catalogue.get(request.image_id)
-        if record is None:
-            raise self._gone(request.image_id)
+        if record is None or (request.owner is not None and request.owner != record.owner):
+            raise self._gone(request.image_id, request.owner)
         if not self.catalogue.may_see(record, _viewer(user, reader)):
             raise RefusedError("the image is for other people", code="not_recipient")
-        data = self.archive.read(record.image_id, request.offset, self.settings.fetch_part_size)
+        data = self._read(record, request.offset)
         topic = topics.ImageTopic(record.owner, record.channel, record.image_id)
         return Outcome(
             messages.FetchResult(
                 topic=topic.image,
                 stored_at=record.stored_at,
                 sealed_size=record.sealed_size,
+                sha256_sealed=record.sha256_sealed,
                 offset=request.offset,
                 data=data,
             )
         )
 
-    def _gone(self, image_id: uuid.UUID) -> RefusedError:
-        removal = self.catalogue.removal(image_id)
+    def _read(self, record: Record, offset: int) -> bytes:
+        """Return a part of an image; raises RefusedError, ``damaged``, where the archive does not have all of it."""
+        try:
+            part = self.archive.read(record.image_id, offset, self.settings.fetch_part_size)
+        except RefusedError as error:
+            if error.code not in {"unknown_image", "damaged"}:
+                raise
+            part = b""
+        if len(part) != min(self.settings.fetch_part_size, max(0, record.sealed_size - offset)):
+            raise RefusedError(
+                "the registrar's copy of the image is damaged",
+                hint="tell whoever runs the registrar: registrar verify",
+                code="damaged",
+            )
+        return part
+
+    def _gone(self, image_id: uuid.UUID, owner: str | None) -> RefusedError:
+        removal = self.catalogue.removal(image_id, owner)
         if removal is None or removal.reason == "lost":
-            return RefusedError("there is no such image", code="unknown_image")
+            return RefusedError("there is no such image", hint="check the image id", code="unknown_image")
         how = "has expired" if removal.reason == "expired" else f"was removed by {removal.owner}"
         return RefusedError(f"the image {how}", code="removed")
 

@@ -66,7 +66,9 @@ class Storing(Stores):
         channel = record.channel if record else None
         removal = self.catalogue.remove(Removal(request.image_id, user, channel, "removed", now))
         return Outcome(
-            messages.RemoveResult(image_id=removal.image_id, removed_at=removal.removed_at),
+            messages.RemoveResult(
+                image_id=removal.image_id, removed_at=removal.removed_at, was_stored=removal.channel is not None
+            ),
             self._clear_away(removal),
         )
 
