@@ -40,7 +40,6 @@ from registrar.running import Running
 PROGRAM = "registrar"
 HOME = console.default_home(PROGRAM)
 app = console.make_app("Check passwords, sign certificates, store images and announce them.", PROGRAM)
-add_archive_commands(app, HOME)
 
 
 @app.command()
@@ -64,7 +63,10 @@ def init(
     if from_backup is None:
         made = authority.create(home, hosts=host or [], settings=load_settings(home), now=console.now())
     else:
-        made = restore_from(from_backup, home, database=database, archive=archive, printer=printer)
+        made = restore_from(from_backup, home, hosts=host or [], database=database, archive=archive, printer=printer)
+    # Where they are is known to every later command.
+    if places := {name: value for name, value in (("database", database), ("archive", archive)) if value}:
+        console.remember(home, **places)
     fingerprint = certificates.fingerprint(made.root)
     printer.event(
         f"{'restored' if from_backup else 'made'} the certificate authority in {home}\n"
@@ -136,6 +138,9 @@ def members(
             devices=member.devices,
             created_at=member.created_at.isoformat(),
         )
+
+
+add_archive_commands(app, HOME)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INCOMING, _ASIDE = "incoming", "set-aside"
+_UNREADABLE = {errno.EIO, errno.EILSEQ, errno.EBADMSG}  # a bad sector, as different file systems put it
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RETRY_AFTER_SECONDS = 60.0
 _ABANDONED_AFTER = dt.timedelta(days=1)
@@ -156,6 +157,12 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _UNREADABLE:
+            raise RefusedError(
+                "a file of the registrar's archive cannot be read",
+                hint="tell whoever runs the registrar: registrar verify",
+                code="damaged",
+            ) from error
         full = error.errno in _FULL
         raise RefusedError(
             "the registrar's archive is full" if full else "the registrar's archive does not work",
@@ -165,8 +172,11 @@ def _refusing() -> Iterator[None]:
         ) from error
 
 
-def open_archive(url: str) -> FolderArchive:
-    """Return the archive in a folder, given as a path or as a file:// URL; raises ConfigurationError."""
+def open_archive(url: str, *, make: bool = True) -> FolderArchive:
+    """Return the archive in a folder, given as a path or as a file:// URL; raises ConfigurationError.
+
+    One that is not there is made, or, unless ``make``, refused: a folder that is not mounted is no empty archive.
+    """
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
         raise ConfigurationError(
@@ -174,4 +184,9 @@ def open_archive(url: str) -> FolderArchive:
             hint="give a folder, as a path or as file:///…",
             code="unknown_archive",
         )
-    return FolderArchive(Path(urllib.parse.unquote(parts.path) if parts.scheme else url))
+    folder = Path(urllib.parse.unquote(parts.path) if parts.scheme else url)
+    if not make and not folder.is_dir():
+        raise ConfigurationError(
+            f"there is no archive in {folder}", hint="check --archive, and that its disk is mounted", code="no_archive"
+        )
+    return FolderArchive(folder)

@@ -9,17 +9,21 @@ import typer
 
 from common import console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.errors import SealcastError
 from common.files import make_private_folder
 from common.settings import load_settings
 from registrar.archive import open_archive
-from registrar.authority import Authority, is_unfinished, refuse_initialised
+from registrar.authority import Authority, refuse_initialised
 from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import migrate, open_database
-from registrar.running import open_handlers
+from registrar.running import Running, open_handlers
 from registrar.verifying import Verification
 
 if TYPE_CHECKING:
+    import typer
+
     from registrar.catalogue import Record
+    from registrar.verifying import Fault
 
 DatabaseOption = Annotated[
     str | None, option("--database", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
@@ -46,32 +50,36 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         """Compare every stored image with its SHA-256 in the catalogue."""
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
+        settings = load_settings(home)
         handlers = open_handlers(
-            home, load_settings(home), database=database_url(home, database), archive=archive_url(home, archive)
+            home,
+            settings,
+            database=database_url(home, database),
+            archive=archive_url(home, archive),
+            make_archive=False,
         )
+        # Images for members are held against the revocation list, and that of an old backup is out of date.
+        if repair:
+            Running(home, settings, handlers).reissue_crl_when_due()
         verification = Verification(handlers, repair, open_backup(backup) if backup else None, console.now())
-        faults = unmended = 0
-        for fault in verification.faults():
-            faults, unmended = faults + 1, unmended + (fault.mended is None)
-            printer.event(
-                f"{fault.kind:9}  {fault.image_id}  of {fault.owner or 'nobody'}: {fault.mended or 'not mended'}",
-                event="fault",
-                kind=fault.kind,
-                image_id=fault.image_id,
-                owner=fault.owner,
-                mended=fault.mended,
-            )
-        found = f"{faults} faults, {unmended} of them not mended" if faults else "no faults"
+        faults = [report_fault(printer, fault) for fault in verification.faults()]
+        unmended, lost = (sum(fault.mended == outcome for fault in faults) for outcome in (None, "taken_out"))
+        found = f"faults: {len(faults)}, not mended: {unmended}, lost: {lost}" if faults else "no faults"
+        if verification.young:
+            found += f"; passed over as too young to tell: {verification.young}"
         printer.event(
             f"verified   {verification.images:,} images, {verification.bytes:,} bytes: {found}",
             event="verified",
             images=verification.images,
             bytes=verification.bytes,
-            faults=faults,
+            faults=len(faults),
             unmended=unmended,
+            lost=lost,
+            young=verification.young,
         )
-        if unmended:
-            raise typer.Exit(console.FAILED)
+        if unmended or lost:
+            hint = "run it with --repair, and with --backup FOLDER where there is a backup" if unmended else None
+            raise SealcastError(f"images are not as they should be: {unmended + lost}", hint=hint, code="damaged")
 
     @app.command("backup")
     def backup_command(
@@ -89,8 +97,9 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         Authority.load(home, load_settings(home))
         engine = open_database(database_url(home, database))
         migrate(engine)
+        store = open_archive(archive_url(home, archive), make=False)
         left_out = 0
-        for record in back_up(home, engine, open_archive(archive_url(home, archive)), folder, console.now()):
+        for record in back_up(home, engine, store, folder, console.now()):
             left_out += 1
             report_damaged(printer, record)
         printer.event(
@@ -100,21 +109,44 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
             left_out=left_out,
         )
         if left_out:
-            raise typer.Exit(console.FAILED)
+            raise SealcastError(
+                f"images are missing or damaged, so they are not in the backup: {left_out}",
+                hint="see registrar verify",
+                code="damaged",
+            )
 
 
-def restore_from(folder: Path, home: Path, *, database: str | None, archive: str | None, printer: Printer) -> Authority:
-    """Make the registrar of a backup anew under ``home``; raises ConfigurationError where that cannot be."""
+def restore_from(
+    folder: Path, home: Path, *, hosts: list[str], database: str | None, archive: str | None, printer: Printer
+) -> Authority:
+    """Make the registrar of a backup anew under ``home``; raises ConfigurationError where that cannot be.
+
+    ``hosts`` are names of the broker on its new machine; without any it keeps its certificate.
+    """
     open_backup(folder)
     refuse_initialised(home)
     make_private_folder(home)
-    if is_unfinished(home):
-        # An earlier try was interrupted.
-        (home / DATABASE).unlink(missing_ok=True)
     engine = open_database(database_url(home, database))
     for record in restore(folder, home, engine, open_archive(archive_url(home, archive)), console.now()):
         report_damaged(printer, record)
-    return Authority.load(home, load_settings(home))
+    authority = Authority.load(home, load_settings(home))
+    if hosts:
+        authority.replace_broker(hosts, console.now())
+    return authority
+
+
+def report_fault(printer: Printer, fault: Fault) -> Fault:
+    """Say what is wrong with an image, and what was done about it; return the fault."""
+    outcome = fault.mended.replace("_", " ") if fault.mended else "not mended"
+    printer.event(
+        f"{fault.kind:9}  {fault.image_id}  of {fault.owner or 'nobody known'}: {outcome}",
+        event="fault",
+        kind=fault.kind,
+        image_id=fault.image_id,
+        owner=fault.owner,
+        mended=fault.mended,
+    )
+    return fault
 
 
 def report_damaged(printer: Printer, record: Record) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import ipaddress
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +21,7 @@ from common import certificates, keys
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
 from common.files import flush_folder, make_private_folder, read_private, reason, write_private
+from registrar.host_names import host_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,9 +40,6 @@ BROKER_AUTHORITIES, BROKER_CRL = "broker/trust/ca.pem", "broker/trust/crl.pem"
 # There from before the first file until after the last: what a crash left is no authority and may be overwritten.
 _UNFINISHED = ".unfinished"
 _ROOT_NAME, _ISSUING_NAME, _BROKER_NAME = "Sealcast root CA", "Sealcast issuing CA", "broker"
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-_HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST_HOST = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +146,13 @@ class Authority:
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(self.issuing_key, hashes.SHA256())
 
+    def replace_broker(self, hosts: Iterable[str], now: dt.datetime) -> None:
+        """Give the broker's key a certificate for these host names and addresses."""
+        certificate = _read_certificate(self.home / BROKER)
+        key = _read_key(self.home / BROKER_KEY, certificate)
+        replacement = self.sign_broker(key.public_key(), host_names(hosts), now)
+        write_private(self.home / BROKER, certificates.to_pem(replacement, self.issuing))
+
     def write_crl(self, crl: x509.CertificateRevocationList) -> None:
         """Put the CRL where the broker reads it on SIGHUP, as a whole.
 
@@ -164,7 +167,7 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. Raises
     ConfigurationError: ``already_initialised`` where there is an authority, ``invalid_host``, ``unwritable``.
     """
-    broker_names = [_host_name(host) for host in dict.fromkeys(host.lower() for host in (*hosts, *_LOCAL_HOSTS))]
+    broker_names = host_names(hosts)
     refuse_initialised(home)
     root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
     root = _sign_authority(_ROOT_NAME, root_key, root_key, path_length=1, settings=settings, now=now)
@@ -249,19 +252,6 @@ def _builder(name: str, public_key: rsa.RSAPublicKey, extensions: certificates.E
 
 def _start(now: dt.datetime, settings: Settings) -> dt.datetime:
     return now - dt.timedelta(seconds=settings.clock_tolerance)
-
-
-def _host_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        if len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in host.split(".")):
-            return x509.DNSName(host)
-        raise ConfigurationError(
-            f"{host!r} is no host name and no IP address",
-            hint="give names as in broker.example.org, without a port; other scripts as in xn--…",
-            code="invalid_host",
-        ) from None
 
 
 def _read(path: Path) -> bytes:

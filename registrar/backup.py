@@ -16,7 +16,7 @@ from registrar import authority
 from registrar.archive import FolderArchive
 from registrar.catalogue import Catalogue, Removal
 from registrar.snapshot import restore_snapshot, write_snapshot
-from registrar.verifying import digest_of
+from registrar.verifying import whole_image
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from registrar.catalogue import Record
 
 ARCHIVE, DATABASE = "archive", "registrar.sqlite3"
+_PLACES = (b"archive", b"database")  # the settings that say where these are
 _COMPLETE = "complete"  # written last: a backup without it is none
 _ALWAYS = (
     authority.ROOT,
@@ -67,13 +68,17 @@ def back_up(home: Path, engine: Engine, archive: Archive, folder: Path, now: dt.
 def restore(folder: Path, home: Path, engine: Engine, archive: Archive, now: dt.datetime) -> Iterator[Record]:
     """Make the registrar of a backup anew under ``home``; yields each image that is damaged in the backup.
 
+    Where the old one kept its database and its archive is not taken over: they may be another's by now.
+
     Raises ConfigurationError where ``folder`` holds no complete backup, or something is in the way.
     """
     backup = open_backup(folder)
+    interrupted = authority.is_unfinished(home)
     with authority.making(home):
-        restore_snapshot(folder / DATABASE, engine)
+        restore_snapshot(folder / DATABASE, engine, anew=interrupted)
         yield from _copy_images(Catalogue(engine), backup, archive, now)
         _copy_files(folder, home)
+        _forget_places(home / SETTINGS_FILE)
 
 
 def open_backup(folder: Path) -> FolderArchive:
@@ -94,12 +99,20 @@ def _copy_files(source: Path, target: Path) -> None:
             raise ConfigurationError(f"cannot read {source / name}: {reason(error)}", code="unreadable") from error
 
 
+def _forget_places(settings: Path) -> None:
+    """Take out of the settings where database and archive are."""
+    if settings.exists():
+        lines = settings.read_bytes().splitlines(keepends=True)
+        write_private(settings, b"".join(line for line in lines if line.split(b"=")[0].strip() not in _PLACES))
+
+
 def _copy_images(catalogue: Catalogue, source: Archive, target: Archive, now: dt.datetime) -> Iterator[Record]:
     """Copy every image of the catalogue; those that are not whole are taken out of it, and yielded."""
     for page in catalogue.pages():
         for record in page:
-            if digest_of(source, record.image_id) == record.sha256_sealed:
-                target.put(record.image_id, source.get(record.image_id))
+            sealed = whole_image(source, record)
+            if sealed is not None:
+                target.put(record.image_id, sealed, mend=True)
             else:
                 catalogue.remove(Removal(record.image_id, record.owner, record.channel, "lost", now))
                 yield record

@@ -6,22 +6,22 @@ ordinal has seen every lower one, on PostgreSQL too, so that a reader can go by 
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, union, update
+from sqlalchemy import delete, func, select, update
 
 from common.errors import RefusedError
 from registrar.database import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow, transaction
+from registrar.listing import Viewer, list_page
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Literal
 
-    from sqlalchemy import Engine, Select
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from common.messages import Audience, Order
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Reason = Literal["removed", "expired", "lost"]
 
 _PAGE = 500
-_MARK = re.compile(r"(?P<epoch>[0-9a-f]{16})-(?P<ordinal>[0-9]{1,18})")
+_MOST_UNSEEN = 1000  # of an owner; each is a row for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,6 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who asks for images: a user, and the key identifier of the user's certificate."""
-
-    user: str
-    key_identifier: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """A part of the catalogue; ``mark`` is where the next one begins."""
 
@@ -93,6 +85,7 @@ class Removal:
     channel: str | None
     reason: Reason
     removed_at: dt.datetime
+    settled: bool = False
 
 
 class Catalogue:
@@ -101,17 +94,22 @@ class Catalogue:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, record: Record, recipients: frozenset[bytes], quota: Quota) -> Record:
+    def add(
+        self, record: Record, recipients: frozenset[bytes], quota: Quota, is_there: Callable[[], bool] = lambda: True
+    ) -> Record:
         """Add a record durably, and return it; for the same image again return the first one.
 
-        ``recipients`` are the key identifiers of named people. Raises RefusedError: ``image_id_taken`` where the id is
-        another image's, ``removed`` where the image was, ``quota_exceeded``.
+        ``recipients`` are the key identifiers of named people; ``is_there`` tells whether the archive has the image,
+        and is asked while nobody else changes the catalogue. Raises RefusedError: ``image_id_taken`` where the id is
+        another image's, ``removed`` where the image was, ``quota_exceeded``, ``unavailable`` where it is not there.
         """
         with transaction(self._engine) as session:
             ordinal = _lock(session)
             first = _demand_free(session, record, quota)
             if first is not None:
                 return first
+            if not is_there():
+                raise RefusedError("the image went astray", hint="try again", code="unavailable", retry_after=1)
             # It was lost here once, and is back.
             session.execute(
                 delete(RemovalRow).where(RemovalRow.image_id == record.image_id, RemovalRow.owner == record.owner)
@@ -154,16 +152,8 @@ class Catalogue:
     def visible_to(self, viewer: Viewer, order: Order, mark: str | None, limit: int) -> Page:
         """Return a page of what the viewer may see, from a mark on; one of another catalogue counts for none."""
         with transaction(self._engine) as session:
-            catalogue = session.scalars(select(CatalogueRow)).one()
-            newest_first = order == "newest"
-            start = _ordinal_of(mark, catalogue.epoch, unmarked=catalogue.ordinal + 1 if newest_first else 0)
-            visible = _visible(viewer, start, limit + 1, newest_first=newest_first)
-            ordered = ImageRow.ordinal.desc() if newest_first else ImageRow.ordinal
-            found = session.scalars(select(ImageRow).where(ImageRow.ordinal.in_(visible)).order_by(ordered)).all()
-            page, complete = found[:limit], len(found) <= limit
-            # Behind the last image there may be others that the viewer cannot see: no need to pass them again.
-            end = (0 if newest_first else catalogue.ordinal) if complete else page[-1].ordinal
-            return Page([_record(row) for row in page], f"{catalogue.epoch}-{end}", complete)
+            found = list_page(session, viewer, order, mark, limit)
+            return Page([_record(row) for row in found.rows], found.mark, found.complete)
 
     def pages(self) -> Iterator[list[Record]]:
         """Yield every record, the oldest first, in pages, so that no long reading holds up what is stored meanwhile."""
@@ -194,12 +184,21 @@ class Catalogue:
                     earlier.reason = removal.reason
                 return _removal(earlier)
             image = session.get(ImageRow, removal.image_id)
+            if removal.channel is None:
+                _demand_few(session, removal.owner)
             if image is not None and image.owner == removal.owner:
                 _give_back(session, image)
                 session.execute(delete(RecipientRow).where(RecipientRow.ordinal == image.ordinal))
                 session.delete(image)
-            session.add(RemovalRow(**asdict(removal), settled=False))
+            session.add(RemovalRow(**asdict(removal)))
         return removal
+
+    def unless_known(self, image_id: uuid.UUID, act: Callable[[], None]) -> None:
+        """Do something about an image that has no record; none comes meanwhile."""
+        with transaction(self._engine) as session:
+            _lock(session)
+            if session.get(ImageRow, image_id) is None:
+                act()
 
     def removal(self, image_id: uuid.UUID, owner: str | None = None) -> Removal | None:
         """Return the removal of an image that was stored once, of this owner or of anybody, or None."""
@@ -251,35 +250,20 @@ def _demand_free(session: Session, record: Record, quota: Quota) -> Record | Non
     return None
 
 
+def _demand_few(session: Session, owner: str) -> None:
+    """Raise RefusedError, ``quota_exceeded``, where an owner has removed too much that never came."""
+    never_came = select(func.count()).where(RemovalRow.owner == owner, RemovalRow.channel.is_(None))
+    if (session.scalar(never_came) or 0) >= _MOST_UNSEEN:
+        raise RefusedError(
+            f"{owner} has removed {_MOST_UNSEEN:,} images that never came here",
+            hint="ask whoever runs the registrar",
+            code="quota_exceeded",
+        )
+
+
 def _give_back(session: Session, image: ImageRow) -> None:
     usage = session.get_one(UsageRow, image.owner)
     usage.images, usage.bytes = usage.images - 1, usage.bytes - image.sealed_size
-
-
-def _visible(viewer: Viewer, start: int, limit: int, *, newest_first: bool) -> Select[tuple[int]]:
-    """Return the ordinals of a page: the next ones of each kind that the viewer may see, so the cost is bounded."""
-    image, recipient = ImageRow.ordinal, RecipientRow.ordinal
-    kinds = [
-        (image, ImageRow.audience == "members"),
-        (image, ImageRow.owner == viewer.user),
-        (recipient, RecipientRow.key_identifier == viewer.key_identifier),
-    ]
-    parts = [
-        select(ordinal)
-        .where(condition, ordinal < start if newest_first else ordinal > start)
-        .order_by(ordinal.desc() if newest_first else ordinal)
-        .limit(limit)
-        .subquery()
-        for ordinal, condition in kinds
-    ]
-    found = union(*(select(part.c.ordinal) for part in parts)).subquery()
-    ordered = found.c.ordinal.desc() if newest_first else found.c.ordinal
-    return select(found.c.ordinal).order_by(ordered).limit(limit)
-
-
-def _ordinal_of(mark: str | None, epoch: str, *, unmarked: int) -> int:
-    parts = _MARK.fullmatch(mark or "")
-    return int(parts["ordinal"]) if parts and parts["epoch"] == epoch else unmarked
 
 
 def _record(row: ImageRow) -> Record:

@@ -32,7 +32,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import types as sql
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from common.errors import ConfigurationError, RefusedError
@@ -247,7 +248,9 @@ def transaction(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-    except OperationalError as error:
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeoutError) as error:
         raise RefusedError(
             "the registrar's database does not answer", code="unavailable", retry_after=_RETRY_AFTER_SECONDS
         ) from error

@@ -75,7 +75,8 @@ def verify_request(payload: bytes, trust: Trust, *, now: dt.datetime) -> SignedR
 def read_fresh(json: bytes, *, topic: str, operation: str, settings: Settings, now: dt.datetime) -> messages.Request:
     """Return the request for this topic, sent just now.
 
-    Raises RefusedError: ``invalid_request``, ``wrong_topic``, or ``clock`` where it is older than the tolerance.
+    Raises RefusedError: ``invalid_request``, ``wrong_topic``, or ``clock`` where its time is too far from ``now``; the
+    upload of an image may take longer than that, and to store it late does no harm.
     """
     try:
         request = messages.read_request(json)
@@ -87,7 +88,8 @@ def read_fresh(json: bytes, *, topic: str, operation: str, settings: Settings, n
         ) from error
     if request.topic != topic or request.operation != operation:
         raise RefusedError("the request is for another topic", code="wrong_topic")
-    if abs((now - request.sent_at).total_seconds()) > settings.clock_tolerance:
+    age = (now - request.sent_at).total_seconds()
+    if age < -settings.clock_tolerance or (age > settings.clock_tolerance and operation != "store"):
         raise RefusedError(
             f"the request is dated {request.sent_at:%Y-%m-%d %H:%M:%S} UTC, the registrar's clock says {now:%H:%M:%S}",
             hint="set this device's clock, then try again",

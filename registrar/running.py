@@ -168,13 +168,15 @@ class Running:
                 _log.info("the broker retained all but %d messages", published)
 
 
-def open_handlers(home: Path, settings: Settings, *, database: str, archive: str) -> Handlers:
+def open_handlers(
+    home: Path, settings: Settings, *, database: str, archive: str, make_archive: bool = True
+) -> Handlers:
     """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
     authority = Authority.load(home, settings)
     key, certificate = load_registrar(home)
     engine = open_database(database)
     migrate(engine)
-    store = open_archive(archive)
+    store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
     return Handlers(authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings)
 

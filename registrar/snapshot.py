@@ -36,16 +36,17 @@ def write_snapshot(engine: Engine, path: Path) -> Engine:
     return snapshot
 
 
-def restore_snapshot(path: Path, engine: Engine) -> None:
+def restore_snapshot(path: Path, engine: Engine, *, anew: bool) -> None:
     """Fill an empty database from a snapshot; from now on it is another catalogue, in which readers begin anew.
 
-    Raises ConfigurationError, ``database``, where the database is not empty.
+    ``anew`` overwrites what an interrupted try has left. Raises ConfigurationError, ``database``, where the database is
+    not empty.
     """
     migrate(engine)
     snapshot = open_database(f"sqlite:///{path}")
     migrate(snapshot)
     with _explaining(), snapshot.connect() as source, engine.begin() as target:
-        if target.scalar(select(func.count()).select_from(AccountRow)):
+        if not anew and target.scalar(select(func.count()).select_from(AccountRow)):
             raise ConfigurationError(
                 "the database is not empty", hint="give an empty one with --database", code="database"
             )

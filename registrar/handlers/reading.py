@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from common import certificates, messages, topics
 from common.enveloping import unwrap_key, wrap_key
 from common.errors import RefusedError
-from registrar.catalogue import Viewer
 from registrar.handlers.stores import Outcome, Stores, notice_of
+from registrar.listing import Viewer
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -64,7 +64,9 @@ class Storing(Stores):
         if record is not None and record.owner != user:
             raise RefusedError("the image is not yours", code="not_owner")
         channel = record.channel if record else None
-        removal = self.catalogue.remove(Removal(request.image_id, user, channel, "removed", now))
+        removal = self.catalogue.remove(
+            Removal(request.image_id, user, channel, "removed", now, settled=channel is None)
+        )
         return Outcome(
             messages.RemoveResult(
                 image_id=removal.image_id, removed_at=removal.removed_at, was_stored=removal.channel is not None
@@ -80,12 +82,13 @@ class Storing(Stores):
             yield from self._clear_away(removal)
 
     def _clear_away(self, removal: Removal) -> tuple[Publication, ...]:
-        # Nobody else can have stored an image with this id as long as the file is there.
+        if removal.channel is None or removal.settled:
+            return ()
         # A lost image is not there, unless its owner's device is just sending it again.
-        if removal.channel is not None and removal.reason != "lost" and self.catalogue.get(removal.image_id) is None:
-            self.archive.discard(removal.image_id)
+        if removal.reason != "lost":
+            self.catalogue.unless_known(removal.image_id, lambda: self.archive.discard(removal.image_id))
         self.catalogue.settle(removal)
-        if removal.channel is None:
+        if self.catalogue.get(removal.image_id) is not None:
             return ()
         topic = topics.ImageTopic(removal.owner, removal.channel, removal.image_id)
         return (Publication(topic.announcement, b""),)
@@ -129,12 +132,15 @@ class Storing(Stores):
         quota = Quota(self.settings.owner_images, self.settings.owner_bytes)
         first = self.catalogue.check_free(record, quota)
         self.archive.put(record.image_id, sealed, mend=first is not None)
+        if first is not None:
+            return first
+        image_id, archive = record.image_id, self.archive
         try:
-            return first or self.catalogue.add(record, recipients, quota)
+            return self.catalogue.add(record, recipients, quota, lambda: archive.contains(image_id))
         except RefusedError as error:
             if error.code in {"removed", "quota_exceeded"}:
-                # Another request of the owner's was a moment faster; no entry will ever name this file.
-                self.archive.discard(record.image_id)
+                # Another request was a moment faster; no entry will name this file, unless one does by now.
+                self.catalogue.unless_known(image_id, lambda: archive.discard(image_id))
             raise
 
     def _read_envelope(self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate, now: dt.datetime) -> Envelope:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from system import ROOT, System, run
 
 if TYPE_CHECKING:
@@ -78,6 +80,29 @@ def test_a_backup_goes_into_any_kind_of_database(own_system: System, tmp_path: P
     assert (full.returncode, "error: the database is not empty" in full.stderr) == (1, True)
 
 
+def test_a_restored_registrar_has_its_own_places_and_new_names(own_system: System, tmp_path: Path) -> None:
+    system = own_system
+    system.start()
+    system.post(system.register("alice"), CHELSEA)
+    system.stop()
+    # The old one keeps its images elsewhere than the new one will.
+    (system.home / "archive").rename(tmp_path / "old-archive")
+    (system.home / "settings.toml").write_text(f"archive = '{tmp_path / 'old-archive'}'\nreply_timeout = 60\n")
+    made = run("registrar", "backup", tmp_path / "backup", "--home", system.home)
+    assert made.returncode == 0, made.stderr
+    new = ("--home", tmp_path / "new", "--archive", tmp_path / "new-archive", "--host", "images.example.org")
+    restored = run("registrar", "init", "--from-backup", tmp_path / "backup", *new)
+    assert restored.returncode == 0, restored.stderr
+    settings = tomllib.loads((tmp_path / "new" / "settings.toml").read_text())
+    assert settings == {"archive": str(tmp_path / "new-archive"), "reply_timeout": 60}
+    assert images(tmp_path / "new") == 1
+    certificate = x509.load_pem_x509_certificates((tmp_path / "new" / "broker" / "trust" / "broker.pem").read_bytes())[
+        0
+    ]
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["images.example.org", "localhost"]
+
+
 def test_a_damaged_image_is_left_out_and_told(own_system: System, tmp_path: Path) -> None:
     system = own_system
     system.start()
@@ -95,7 +120,8 @@ def test_a_damaged_image_is_left_out_and_told(own_system: System, tmp_path: Path
     assert verified.returncode == 1
     fault = json.loads(verified.stdout.splitlines()[0])
     assert fault == {"event": "fault", "kind": "damaged", "image_id": damaged, "owner": "alice", "mended": None}
-    assert run("registrar", "verify", "--home", system.home, "--repair").returncode == 0
+    repaired = run("registrar", "verify", "--home", system.home, "--repair", "--json")
+    assert (repaired.returncode, json.loads(repaired.stdout.splitlines()[-1])["lost"]) == (1, 1)
     assert images(system.home) == 1
 
 
@@ -107,6 +133,8 @@ def test_a_damaged_image_is_left_out_and_told(own_system: System, tmp_path: Path
         (("init", "--from-backup", "{home}", "--home", "{home}/new"), "holds no complete backup"),
         (("init", "--from-backup", "{home}/none", "--home", "{home}/new"), "holds no complete backup"),
         (("verify", "--backup", "{home}"), "holds no complete backup"),
+        (("verify", "--archive", "{home}/unmounted"), "there is no archive in"),
+        (("backup", "{home}/new", "--archive", "{home}/unmounted"), "there is no archive in"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_left(system: System, arguments: tuple[str, ...], words: str) -> None:

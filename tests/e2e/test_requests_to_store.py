@@ -28,6 +28,11 @@ def test_a_proper_image_is_stored_and_announced_and_may_come_again(alice: Client
     assert announcement.sha256_sealed == hashlib.sha256(sealed).hexdigest()
 
 
+def test_an_image_whose_upload_takes_an_hour_is_stored(alice: Client) -> None:
+    topic = alice.new_topic()
+    assert_taken(alice.store(alice.seal(topic), topic, sent_at=aged(-3600)))
+
+
 def test_what_is_announced_is_what_the_image_says_of_itself(alice: Client, watcher: Watcher) -> None:
     topic = alice.new_topic()
     assert_taken(alice.store(alice.seal(topic), topic, name="another.jpg", size=7))
@@ -48,8 +53,8 @@ REFUSED_IMAGES: dict[str, tuple[Callable[[Client, Client, topics.ImageTopic], me
         lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, operation="fetch"),
         "invalid_request",
     ),
-    "an old request": (
-        lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, sent_at=aged(-310)),
+    "a request of the future": (
+        lambda alice, _bob, topic: alice.store(alice.seal(topic), topic, sent_at=aged(310)),
         "clock",
     ),
     "noise": (lambda alice, _bob, topic: alice.store(secrets.token_bytes(5_000), topic), "invalid_image"),
@@ -106,7 +111,7 @@ def test_an_image_is_not_stored_for(name: str, alice: Client, bob: Client, watch
     topic = alice.new_topic()
     assert code_of(send(alice, bob, topic)) == code
     assert watcher.on(topic.announcement) == []
-    fetched = alice.ask(alice.request("fetch", image_id=str(topic.image_id), offset=0))
+    fetched = alice.ask(alice.request("fetch", owner=None, image_id=str(topic.image_id), offset=0))
     assert code_of(fetched) == "unknown_image"
 
 
@@ -135,7 +140,7 @@ def test_an_image_id_stays_its_first_image_s(alice: Client, bob: Client, watcher
     assert code_of(alice.store(alice.seal(topic), topic)) == "image_id_taken"
     assert code_of(alice.store(alice.seal(elsewhere), elsewhere)) == "image_id_taken"
     assert watcher.on(of_bob.announcement) == watcher.on(elsewhere.announcement) == []
-    fetched = bob.ask(bob.request("fetch", image_id=str(topic.image_id), offset=0)).result
+    fetched = bob.ask(bob.request("fetch", owner=None, image_id=str(topic.image_id), offset=0)).result
     assert isinstance(fetched, messages.FetchResult)
     assert (fetched.topic, fetched.data) == (topic.image, sealed)
     of_bob = bob.new_topic()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,9 @@ from flows.world import World
 from common import messages
 from common.errors import RefusedError
 from common.topics import ImageTopic, new_image_id
+from publisher.items import State
+from publisher.post import post
+from registrar import catalogue
 from registrar.catalogue import Catalogue, Removal
 
 if TYPE_CHECKING:
@@ -184,6 +189,51 @@ def test_what_is_removed_while_it_is_stored_leaves_nothing(
     store = lambda: alice.registrar.store(posted.sealed, topic, name="boats.png", size=posted.header.size)  # noqa: E731 - asked in a block
     assert refusal(store) == "removed"
     assert not world.archive.contains(topic.image_id)
+
+
+def test_nobody_removes_the_file_of_an_image_that_is_being_stored_under_an_id_of_theirs(
+    world: World, alice: Owner
+) -> None:
+    """Mallory has seen the id on the broker while the image waited in an outbox, and was a moment faster."""
+    mallory = world.owner("mallory")
+    registrar, *everybody = mallory.courier.identity.registrar, mallory.identity.certificate
+    stored = 0
+    for _ in range(10):
+        posted = alice.seal_picture()
+        topic = ImageTopic("mallory", "public", posted.header.image_id)
+        _, sealed = mallory.seal([registrar, *everybody], image_id=topic.image_id, topic=topic.image)
+        mallory.registrar.store(sealed, topic, name="forged.png", size=len(sealed) // 2)
+        mallory.registrar.remove(topic.image_id)
+        over = threading.Event()
+
+        def remove_again(over: threading.Event = over, topic: ImageTopic = topic) -> None:
+            while not over.is_set():
+                with contextlib.suppress(RefusedError):
+                    mallory.registrar.remove(topic.image_id)
+
+        removing = [threading.Thread(target=remove_again) for _ in range(3)]
+        for thread in removing:
+            thread.start()
+        outcome = post(posted, alice.courier)
+        over.set()
+        for thread in removing:
+            thread.join()
+        is_stored = outcome.item.state == State.STORED
+        stored += is_stored
+        assert is_stored == world.archive.contains(posted.header.image_id)
+    assert stored
+
+
+def test_what_never_came_is_remembered_up_to_a_limit(
+    world: World, alice: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "_MOST_UNSEEN", 3)
+    seen = alice.post()
+    for _ in range(3):
+        alice.registrar.remove(new_image_id(world.clock()))
+    assert refusal(lambda: alice.registrar.remove(new_image_id(world.clock()))) == "quota_exceeded"
+    assert alice.registrar.remove(seen.header.image_id).was_stored
+    assert not world.owner("other").registrar.remove(new_image_id(world.clock())).was_stored
 
 
 @pytest.mark.parametrize("step", ["discard", "settle"])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from common.topics import new_image_id
-from registrar.catalogue import Catalogue, Quota, Record, Removal, Viewer
+from registrar.catalogue import Catalogue, Quota, Record, Removal
+from registrar.listing import Viewer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -92,7 +93,8 @@ def test_a_mark_brings_what_came_since(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["", "0", "0123456789abcdef-1", "-1", "x" * 64, "{epoch}-" + "9" * 47, "{epoch}-\uff11", "{epoch}--1"]
+    "mark",
+    ["", "0", "0123456789abcdef-1", "-1", "x" * 64, "{epoch}-" + "9" * 47, "{epoch}-\uff11", "{epoch}--1", "{epoch}-2"],
 )
 def test_a_mark_of_another_catalogue_or_none_at_all_begins_anew(catalogue: Catalogue, mark: str) -> None:
     record = store(catalogue)
@@ -164,7 +166,7 @@ def test_a_page_costs_the_same_however_much_there_is(engine: Engine) -> None:
     store(catalogue)
     if engine.dialect.name != "sqlite":
         return
-    from registrar.catalogue import _visible  # noqa: PLC0415 - its plan is what counts
+    from registrar.listing import _visible  # noqa: PLC0415 - its plan is what counts
 
     query = str(_visible(BOB, 0, 10, newest_first=False).compile(engine, compile_kwargs={"literal_binds": True}))
     with engine.connect() as connection:

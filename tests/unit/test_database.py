@@ -14,7 +14,8 @@ from sqlalchemy.exc import StatementError
 
 from common.errors import ConfigurationError, RefusedError
 from registrar.accounts import Accounts
-from registrar.catalogue import Catalogue, Viewer
+from registrar.catalogue import Catalogue
+from registrar.listing import Viewer
 from registrar.database import AccountRow, Table, migrate, open_database, transaction
 
 if TYPE_CHECKING:
