@@ -56,7 +56,8 @@ class SessionOptions:
     """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit.
 
     ``expiry`` is how long the broker keeps the session while the connection is lost; ``forgotten_on_leaving`` has it
-    dropped at once when the program leaves by itself.
+    dropped at once when the program leaves by itself. A ``quiet`` session says nothing of a connection that is lost and
+    comes back: it is for all but one of a program's sessions.
     """
 
     connect_timeout: float = 10.0
@@ -68,6 +69,7 @@ class SessionOptions:
     manual_acknowledgement: bool = False
     forgotten_on_leaving: bool = False
     slowest_upload: int = 32 * 1024
+    quiet: bool = False
 
     def delivery_timeout(self, size: int) -> float:
         """Return how many seconds a message of so many bytes may take to the broker, over a slow link too."""
@@ -82,6 +84,7 @@ def session_options(
     maximum_packet_size: int | None = None,
     manual_acknowledgement: bool = False,
     forgotten_on_leaving: bool = False,
+    quiet: bool = False,
 ) -> SessionOptions:
     """Return session options with the timeouts of the settings."""
     return SessionOptions(
@@ -94,6 +97,7 @@ def session_options(
         manual_acknowledgement=manual_acknowledgement,
         forgotten_on_leaving=forgotten_on_leaving,
         slowest_upload=settings.slowest_upload,
+        quiet=quiet,
     )
 
 

@@ -134,7 +134,7 @@ def run(
     except SealcastError as error:
         sys.exit(fail(error))
     except TyperException as error:
-        sys.exit(fail(_wrong_usage(error, program), WRONG_USAGE))
+        sys.exit(fail(_wrong_usage(error, program, given), WRONG_USAGE))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(fail(SealcastError("interrupted", hint="run the command again; what was done stays done")))
     except BrokenPipeError:
@@ -274,10 +274,14 @@ def _read_settings(home: Path, known: frozenset[str]) -> dict[str, Any]:
     return settings
 
 
-def _wrong_usage(error: TyperException, program: str) -> ConfigurationError:
+def _wrong_usage(error: TyperException, program: str, given: list[str]) -> ConfigurationError:
     message = " ".join(error.format_message().split()).removesuffix(".")
     context = getattr(error, "ctx", None)
-    hint = f"see {context.command_path if context else program} --help"
+    # An option without its value has no context; it is one of the command's, which comes first then.
+    words = [program, *(word for word in _move_global_options(given)[:1] if not word.startswith("-"))]
+    hint = f"see {context.command_path if context else ' '.join(words)} --help"
+    if (ours := getattr(error.__cause__, "hint", None)) is not None:
+        hint = f"{ours}; {hint}"
     if getattr(getattr(error, "param", None), "envvar", None):
         hint += f"; what is not given comes from the environment or from {SETTINGS_FILE}"
     return ConfigurationError(message[:1].lower() + message[1:], hint=hint)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import uuid
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
-from common import console
+from common import console, topics
 from common.certificates import fingerprint
 from common.connection import Address, SessionOptions, session_options, verified_context
 from common.console import (
@@ -31,12 +33,58 @@ from common.session import Session
 from common.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset(
     {"all", "caption", "channel", "cipher", "count", "expires", "inbox", "keep_metadata", "queue", "to"}
 )
+
+_KEY_SIZES = (2048, 3072, 4096)  # bits
+_Arguments = ParamSpec("_Arguments")
+_Parsed = TypeVar("_Parsed")
+
+
+def parser(check: Callable[_Arguments, _Parsed]) -> Callable[_Arguments, _Parsed]:
+    """Return ``check`` for an option or an argument: what it refuses with ConfigurationError is wrong usage."""
+
+    @functools.wraps(check)
+    def parse(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Parsed:
+        try:
+            return check(*arguments, **named)
+        except ConfigurationError as error:
+            raise typer.BadParameter(error.message) from error
+
+    return parse
+
+
+read_channel = parser(topics.check_channel)
+read_channel_filter = parser(topics.check_channel_filter)
+
+
+@parser
+def read_image_id(text: str) -> uuid.UUID:
+    """Return the image id that was given; raises typer.BadParameter."""
+    image_id = topics.parse_image_id(text)
+    if image_id is None:
+        raise ConfigurationError(f"{text!r} cannot be an image id", hint="give it as post, outbox and list print it")
+    return image_id
+
+
+ImageIdArgument = Annotated[
+    uuid.UUID,
+    typer.Argument(metavar="IMAGE-ID", parser=read_image_id, help="As post, outbox and list print it."),
+]
+
+
+@parser
+def check_key_size(bits: int) -> int:
+    """Return how many bits a new key is to have; raises typer.BadParameter."""
+    if bits not in _KEY_SIZES:
+        raise ConfigurationError(
+            f"a key of {bits} bits is not possible", hint="use 2048, 3072 or 4096", code="invalid_key_size"
+        )
+    return bits
 
 
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:
@@ -54,7 +102,9 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         ] = None,
         ca: Annotated[Path | None, option("--ca", help="The root certificate, PEM.")] = None,
         password_stdin: Annotated[bool, option("--password-stdin", help="Read the password from stdin.")] = False,
-        key_size: Annotated[int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.")] = 3072,
+        key_size: Annotated[
+            int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
+        ] = 3072,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
@@ -68,10 +118,6 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         )
 
         console.start_logging(verbose=verbose)
-        if key_size not in {2048, 3072, 4096}:
-            raise ConfigurationError(
-                f"a key of {key_size} bits is not possible", hint="use 2048, 3072 or 4096", code="invalid_key_size"
-            )
         root = read_root(ca) if ca else None
         pin = fingerprint(root) if root else parse_pin(_demand_pin(ca_fingerprint))
         if ca_fingerprint is not None and parse_pin(ca_fingerprint) != pin:

@@ -79,10 +79,9 @@ class RegistrarClient:
         self, sealed: bytes, topic: ImageTopic, *, name: str | None, size: int, expires_at: dt.datetime | None = None
     ) -> messages.StoreResult:
         """Publish a sealed image and return when it is stored; ``size`` is that of the image."""
-        now = self._clock()
         request = messages.StoreRequest(
             topic=topic.image,
-            sent_at=now,
+            sent_at=self._clock(),
             name=name,
             size=size,
             sha256_sealed=hashlib.sha256(sealed).hexdigest(),
@@ -95,7 +94,7 @@ class RegistrarClient:
                 sealed,
                 operation="store",
                 user_properties={messages.STORE_REQUEST: base64.urlsafe_b64encode(signed).decode()},
-                expiry=messages.seconds_left(expires_at, now),
+                expiry=messages.seconds_left(expires_at, self._clock()),
             )
 
         return self._exchange(request, publish, messages.StoreResult)

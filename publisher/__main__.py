@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - Typer reads the annotations at run time
-import uuid  # noqa: TC003 - the same
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path  # noqa: TC003 - the same
 from typing import Annotated
 
 import typer
 
-from common import console, topics
+from common import console
 from common.connection import Address
 from common.console import (
     DEFAULT_BROKER,
@@ -24,9 +23,9 @@ from common.console import (
     option,
 )
 from common.enveloping import Cipher
-from common.errors import ConfigurationError, SealcastError
+from common.errors import SealcastError
 from common.identity import Device, Identity
-from common.member_commands import SHARED_OPTIONS, add_member_commands
+from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands, parser, read_channel
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
 from publisher.courier import reach
@@ -34,7 +33,7 @@ from publisher.items import PRESENT, State
 from publisher.outbox import Outbox
 from publisher.post import Wishes, parse_lifetime, post_all
 from publisher.removal import remove
-from publisher.reporting import Report, progress, show_item, show_nothing
+from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
 
 PROGRAM = "publisher"
 HOME = console.default_home(PROGRAM)
@@ -44,28 +43,14 @@ app = console.make_app("Post images: seal, sign and publish them.", PROGRAM)
 add_member_commands(app, HOME)
 
 
-def read_lifetime(text: str) -> dt.timedelta:
-    """Return what --expires says."""
-    try:
-        return parse_lifetime(text)
-    except ConfigurationError as error:
-        raise typer.BadParameter(f"{error.message}: {error.hint}") from error
-
-
-def read_image_id(text: str) -> uuid.UUID:
-    """Return the image id that was given."""
-    image_id = topics.parse_image_id(text)
-    if image_id is None:
-        raise typer.BadParameter(f"{text!r} cannot be an image id: post and outbox print them")
-    return image_id
-
-
 @app.command("post")
 def post_command(
     files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF, TIFF, AVIF or BMP.", metavar="FILE")],
     *,
     to: Annotated[list[str] | None, option("--to", help="Only for this member; may be repeated.")] = None,
-    channel: Annotated[str, option("--channel", help="One to four words joined by /.")] = DEFAULT_CHANNEL,
+    channel: Annotated[
+        str, option("--channel", help="One to four words joined by /.", metavar="CHANNEL", parser=read_channel)
+    ] = DEFAULT_CHANNEL,
     caption: Annotated[str | None, option("--caption", help="A line for the readers, sealed with the image.")] = None,
     expires: Annotated[
         dt.timedelta | None,
@@ -73,7 +58,7 @@ def post_command(
             "--expires",
             help="When it is over, as 12h or 7d: s, m, h, d or w.",
             metavar="LIFETIME",
-            parser=read_lifetime,
+            parser=parser(parse_lifetime),
         ),
     ] = None,
     keep_metadata: Annotated[
@@ -126,7 +111,7 @@ def outbox_command(
     console.start_logging(verbose=verbose)
     Device.load(home)
     printer = Printer(as_json=json)
-    with Outbox(home) as outbox:
+    with Outbox(home, read_only=True) as outbox:
         items = list(outbox.items(*(frozenset(State) - {State.WRITING} if all else PRESENT)))
     for item in items:
         show_item(printer, item)
@@ -167,7 +152,7 @@ def flush(
 
 @app.command("remove")
 def remove_command(
-    image_id: Annotated[uuid.UUID, typer.Argument(metavar="IMAGE-ID", parser=read_image_id)],
+    image_id: ImageIdArgument,
     *,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
@@ -180,8 +165,10 @@ def remove_command(
     settings = load_settings(home)
     identity = Identity.load(home, now=console.now())
     with Outbox(home) as outbox:
-        remove(image_id, outbox, lambda: reach(outbox, identity, Address(broker, port), settings), console.now)
-    Printer(as_json=json).event(f"removed    {image_id}", event="removed", image_id=image_id)
+        removal = remove(
+            image_id, outbox, lambda: reach(outbox, identity, Address(broker, port), settings), console.now
+        )
+    show_removal(Printer(as_json=json), image_id, removal)
 
 
 def main() -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from publisher.outbox import Claim, Outbox
 
 _OVER = frozenset({"removed", "expired"})  # after these codes nobody can have the image any more
-_UNDECIDED = frozenset({"refused_by_broker", "clock"})  # the broker does not decide, and a clock can be set
+# The broker does not decide, a clock can be set, and a fault of the registrar can be mended.
+_UNDECIDED = frozenset({"refused_by_broker", "clock", "internal"})
 
 
 @dataclass(frozen=True, slots=True)

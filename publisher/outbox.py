@@ -55,17 +55,22 @@ class Claim:
 class Outbox:
     """The outbox of the identity in ``home``; a context manager, for every thread of this program.
 
-    Each method raises ConfigurationError, code ``outbox``, where the disk fails.
+    Each method raises ConfigurationError, code ``outbox``, where the disk fails. With ``read_only`` nothing is changed,
+    and it can only be asked what is in it.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._folder = make_private_folder(home / FOLDER)
-        self._database = LocalDatabase(home / DATABASE, TABLES, code=CODE)
+    def __init__(self, home: Path, *, read_only: bool = False) -> None:
+        self._folder = home / FOLDER
+        self._read_only = read_only
+        if not read_only:
+            make_private_folder(self._folder)
+        self._database = LocalDatabase(home / DATABASE, TABLES, code=CODE, read_only=read_only)
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            self._share()
+            if not self._read_only:
+                self._share()
         except BaseException:
             self.__exit__()
             raise
@@ -159,8 +164,9 @@ class Outbox:
         """Settle an image whose file is gone although its row says that it is here."""
         item = self.get(image_id)
         if item is not None and item.is_present:
-            self.settle(item, State.FAILED, item.added_at, error)
-            raise error
+            gone = ConfigurationError("the sealed image is gone from the outbox", hint="post it again", code=CODE)
+            self.settle(item, State.FAILED, item.added_at, gone)
+            raise gone from error
 
     def note_attempt(self, claim: Claim, at: dt.datetime) -> None:
         """Note, before an image is published for the first time, that it may be at the registrar from now on."""

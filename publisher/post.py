@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -107,9 +106,8 @@ def post_all(
 ) -> Iterator[tuple[Path | None, Outcome | SealcastError]]:
     """Send what waits from earlier, then post files, a few at a time; yield what became of each, in their order.
 
-    What waited from earlier has no file; a file that cannot be posted at all has an error in place of an outcome. None
-    of them keeps another back. Raises what keeps the recipients from being found: RefusedError where one is not known,
-    VerificationError where the reply is not the registrar's.
+    What waited from earlier has no file; a file that cannot be posted at all has an error in place of an outcome, also
+    where it is one that all of them share: a recipient is not known. None of them keeps another back.
     """
     # While the registrar is asked for the recipients, or stores an image, others are decoded and sealed.
     with ThreadPoolExecutor(settings.posts_at_once) as pool:
@@ -128,8 +126,6 @@ def post_all(
         try:
             for outcome in earlier:
                 yield None, outcome
-            with contextlib.suppress(ConfigurationError):  # which each file tells
-                recipients.result()
             for file, posting in zip(files, outcomes, strict=True):
                 yield file, posting.result()
         finally:

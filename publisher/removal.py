@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
     from publisher.outbox import Outbox
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Where an image was that is removed now."""
+
+    was_in_outbox: bool
+    was_stored: bool
+
+
 def remove(
     image_id: uuid.UUID,
     outbox: Outbox,
     reach: Callable[[], AbstractContextManager[Courier]],
     clock: Callable[[], dt.datetime],
-) -> None:
+) -> Removal:
     """Remove an image, whether it is in the outbox or was posted from elsewhere.
 
     ``reach`` opens a session, which an image that was never sent does not need. Raises SessionError where the registrar
@@ -42,8 +51,10 @@ def remove(
                     hint="run the command again when that has ended",
                     code="being_sent",
                 )
-        if item is None or not item.is_present or item.attempted_at is not None:
+        was_in_outbox, was_stored = item is not None and item.is_present, False
+        if item is None or not was_in_outbox or item.attempted_at is not None:
             # The registrar remembers it even where it has no such image: it may be on its way still.
-            stack.enter_context(reach()).registrar.remove(image_id)
+            was_stored = stack.enter_context(reach()).registrar.remove(image_id).was_stored
         if item is not None:
             outbox.settle(item, State.REMOVED, clock())
+        return Removal(was_in_outbox, was_stored)

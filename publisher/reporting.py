@@ -11,14 +11,18 @@ from common.errors import SealcastError
 from publisher.items import State
 
 if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from common.console import Printer
     from publisher.courier import Outcome
     from publisher.items import Item
+    from publisher.removal import Removal
 
 _LARGE = 4 * 1024 * 1024  # bytes; below it, a bar would be gone before it is seen
+_AFTER_REFUSAL = "publisher flush sends it once more, publisher remove gives it up"
 _LATER = "publisher flush sends what waits, and so does every later post"
 
 
@@ -33,6 +37,7 @@ class Report:
         self._printer = printer
         self._flushing = flushing
         self._reasons: dict[str, SealcastError] = {}
+        self._hints: set[str | None] = {None}
         self.failed = 0
         self.waiting = 0
 
@@ -63,7 +68,7 @@ class Report:
 
     def _tell_stored(self, shown: str, item: Item) -> None:
         audience = "every member" if item.audience == "members" else "the named people"
-        line = f"stored     {shown}  for {audience} on {item.topic.channel}, as {item.topic.image_id}"
+        line = f"stored     {shown}  for {audience} on {item.topic.channel}, as {item.topic.image_id}{_until(item)}"
         if item.removed:
             line += f"\n           removed: {', '.join(item.removed)}"
         self._printer.event(
@@ -82,7 +87,7 @@ class Report:
 
     def _tell_waiting(self, shown: str, item: Item, error: SealcastError, *, file: Path | None) -> None:
         self._printer.event(
-            f"waiting    {shown}  in the outbox since {_local(item)}, as {item.topic.image_id}",
+            f"waiting    {shown}  in the outbox since {_local(item.added_at)}, as {item.topic.image_id}{_until(item)}",
             event="waiting",
             image_id=item.topic.image_id,
             owner=item.topic.owner,
@@ -96,14 +101,21 @@ class Report:
 
     def _tell_failed(self, shown: str, error: SealcastError, **members: Any) -> None:  # noqa: ANN401 - JSON
         self._printer.event(None, event="failed", **members, code=error.code, message=error.message)
-        console.fail(SealcastError(f"{shown}: {error.message}", hint=error.hint))
+        hint = None if error.hint in self._hints else error.hint
+        self._hints.add(hint)
+        console.fail(SealcastError(f"{shown}: {error.message}", hint=hint))
 
 
 def show_item(printer: Printer, item: Item) -> None:
     """Say where an image of the outbox is."""
-    line = f"{item.state:<10} {item.name}  on {item.topic.channel} since {_local(item)}, as {item.topic.image_id}"
+    since = _local(item.added_at)
+    line = (
+        f"{item.state:<10} {item.name}  on {item.topic.channel} since {since}, as {item.topic.image_id}{_until(item)}"
+    )
     if item.message:
         line += f"\n           {item.message}"
+    if item.state is State.REFUSED:
+        line += f"\n           {_AFTER_REFUSAL}"
     printer.event(
         line,
         event=item.state,
@@ -118,6 +130,14 @@ def show_item(printer: Printer, item: Item) -> None:
         code=item.code,
         message=item.message,
     )
+
+
+def show_removal(printer: Printer, image_id: uuid.UUID, removal: Removal) -> None:
+    """Say that an image is removed, and whether anybody has ever heard of it: the id may be mistyped."""
+    line = f"removed    {image_id}"
+    if not (removal.was_stored or removal.was_in_outbox):
+        line += "  (unknown to the registrar; it will be refused if it comes)"
+    printer.event(line, event="removed", image_id=image_id, was_stored=removal.was_stored)
 
 
 def show_nothing(printer: Printer, line: str) -> None:
@@ -149,5 +169,9 @@ def _size(file: Path) -> int:
     return 0
 
 
-def _local(item: Item) -> str:
-    return f"{item.added_at.astimezone():%Y-%m-%d %H:%M:%S}"
+def _until(item: Item) -> str:
+    return "" if item.expires_at is None else f", until {_local(item.expires_at)}"
+
+
+def _local(time: dt.datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"

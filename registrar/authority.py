@@ -148,10 +148,14 @@ class Authority:
 
     def replace_broker(self, hosts: Iterable[str], now: dt.datetime) -> None:
         """Give the broker's key a certificate for these host names and addresses."""
-        certificate = _read_certificate(self.home / BROKER)
-        key = _read_key(self.home / BROKER_KEY, certificate)
-        replacement = self.sign_broker(key.public_key(), host_names(hosts), now)
-        write_private(self.home / BROKER, certificates.to_pem(replacement, self.issuing))
+        names = host_names(hosts)
+        try:
+            key = keys.read(read_private(self.home / BROKER_KEY))
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise _damaged(self.home / BROKER_KEY) from error
+        write_private(
+            self.home / BROKER, certificates.to_pem(self.sign_broker(key.public_key(), names, now), self.issuing)
+        )
 
     def write_crl(self, crl: x509.CertificateRevocationList) -> None:
         """Put the CRL where the broker reads it on SIGHUP, as a whole.

@@ -7,7 +7,6 @@ hint (docs/protocol.md, "Connections").
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 from concurrent.futures import Future
@@ -20,7 +19,9 @@ from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
 from common.errors import SessionError
 from common.outcomes import Outcomes, fail, fulfil
+from common.session import failures
 from common.session.packets import (
+    cause,
     connect_properties,
     disconnect_properties,
     make_client,
@@ -65,7 +66,7 @@ class Session:
         self._grants = Outcomes()
         self._first_outcome: Future[Connected] = Future()
         self._connection = 0
-        self._patience = Patience(address, self._options.longest_reconnect_wait)
+        self._patience = Patience(address, self._options.longest_reconnect_wait, quiet=self._options.quiet)
         self._client = self._prepare()
 
     def _prepare(self) -> Client:
@@ -94,11 +95,7 @@ class Session:
             self._first_outcome.result(self._options.connect_timeout)
         except TimeoutError:
             self._leave()
-            raise SessionError(
-                f"the broker at {self._address} does not answer",
-                hint="check that it is Sealcast's broker and not another service on that port",
-                code="broker_silent",
-            ) from None
+            raise failures.silent(self._address) from None
         except SessionError:
             self._leave()
             raise
@@ -109,9 +106,13 @@ class Session:
 
     def _leave(self) -> None:
         self._client.disconnect(properties=disconnect_properties(self._options))
-        # paho's thread, where it ends by itself at this very moment, is None when paho comes to wait for it.
-        with contextlib.suppress(AttributeError):
+        try:
             self._client.loop_stop()
+        except AttributeError as error:
+            # paho's thread has ended by itself at this very moment, and is None where paho waits for it (paho 2.2.0,
+            # client.py: line 4480 comes between lines 2363 and 2368).
+            if (error.obj, error.name) != (None, "join"):
+                raise
         # paho leaves a socket open that it was about to reconnect with.
         if (left := self._client.socket()) is not None:
             left.close()
@@ -223,18 +224,10 @@ class Session:
         try:
             outcome.result(timeout)
         except TimeoutError:
-            raise SessionError(
-                f"the broker at {self._address} did not acknowledge {what}",
-                hint="check the connection and the broker's log, then try again",
-                code="broker_silent",
-            ) from None
+            raise failures.unacknowledged(self._address, what) from None
 
     def _no_registrar(self) -> SessionError:
-        return SessionError(
-            f"the broker at {self._address} answers, but no registrar behind it",
-            hint="start the registrar (registrar serve), then try again",
-            code="no_registrar",
-        )
+        return failures.no_registrar(self._address)
 
     def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[None]:
         _, packet_id = self._client.subscribe(list(subscriptions.items()))
@@ -244,12 +237,7 @@ class Session:
         self, _client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.is_failure:
-            error = SessionError(
-                f"the broker at {self._address} refused the session: {str(reason).lower()}",
-                hint="see the broker's log for the cause",
-                code="session_refused",
-            )
-            fail(self._first_outcome, error)
+            fail(self._first_outcome, failures.refused(self._address, str(reason).lower()))
             return
         self._connection += 1
         connected = Connected(again=self._first_outcome.done(), resumed=flags.session_present)
@@ -265,13 +253,9 @@ class Session:
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _properties: object
     ) -> None:
         # With TLS 1.3 a refused client certificate shows only now, as a connection that ends before its CONNACK.
-        error = SessionError(
-            f"the broker at {self._address} closed the connection",
-            hint="your certificate may be expired or revoked, or the port is another door; see whoami",
-            code="connection_closed",
-        )
-        if not fail(self._first_outcome, error) and reason.is_failure:
-            self._wait(self._patience.wait_after_loss(str(reason).lower()))
+        is_first = fail(self._first_outcome, failures.closed(self._address))
+        if not is_first and reason.is_failure:
+            self._wait(self._patience.wait_after_loss(cause(reason)))
 
     def _on_connect_fail(self, _client: Client, _data: object) -> None:
         self._wait(self._patience.wait_after_failure())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from common.connection import SessionOptions
 
 _LONGEST_EXPIRY = 2**32 - 1  # seconds; MQTT 5, section 3.3.2.3.3
+_UNSPECIFIED = 0x80  # MQTT 5, section 2.4; what paho says of every connection that ends without a DISCONNECT
 
 
 def make_client(client_id: str, context: ssl.SSLContext, options: SessionOptions) -> Client:
@@ -107,6 +108,11 @@ def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:
     # Small packets wait 40 ms for each other otherwise (measured: Nagle's algorithm against delayed acknowledgements).
     if isinstance(opened, socket.socket):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def cause(reason: ReasonCode) -> str:
+    """Return in words why a connection has ended."""
+    return "the connection was cut" if reason.value == _UNSPECIFIED else str(reason).lower()
 
 
 def refusal(reason: ReasonCode | None) -> RefusedError | None:

@@ -20,27 +20,32 @@ _log = logging.getLogger(__name__)
 
 
 class Patience:
-    """Counts the tries since the connection was lost; times are seconds."""
+    """Counts the tries since the connection was lost; times are seconds.
 
-    def __init__(self, address: Address, longest_wait: float) -> None:
+    With ``quiet`` what it says is only for those who want the whole log: another session to the same broker says it.
+    """
+
+    def __init__(self, address: Address, longest_wait: float, *, quiet: bool = False) -> None:
         self._address = address
         self._longest_wait = longest_wait
+        self._level = logging.INFO if quiet else logging.WARNING
         self._tries = 0
+        # By a clock that nobody sets, since it is for how long; the time of day is for a person to read.
         self._lost_at: float | None = None
+        self._lost_at_time_of_day = ""
         self._reminder = _FIRST_REMINDER_SECONDS
 
     def wait_after_loss(self, reason: str) -> float:
         """Note that the connection is lost, and return how long to wait."""
         if self._lost_at is None:
-            self._lost_at = time.time()
-            _log.warning("lost the connection to the broker at %s, trying again: %s", self._address, reason)
+            self._lost_at, self._lost_at_time_of_day = time.monotonic(), time.strftime("%H:%M:%S")
+            _log.log(self._level, "lost the connection to the broker at %s, trying again: %s", self._address, reason)
         return self._next_wait()
 
     def wait_after_failure(self) -> float:
         """Note that nobody answers, remind of it now and then, and return how long to wait."""
-        if self._lost_at is not None and time.time() - self._lost_at >= self._reminder:
-            since = time.strftime("%H:%M:%S", time.localtime(self._lost_at))
-            _log.warning("waiting for the broker at %s since %s", self._address, since)
+        if self._lost_at is not None and time.monotonic() - self._lost_at >= self._reminder:
+            _log.log(self._level, "waiting for the broker at %s since %s", self._address, self._lost_at_time_of_day)
             self._reminder = min(2 * self._reminder, _LONGEST_REMINDER_SECONDS)
         return self._next_wait()
 
@@ -48,9 +53,8 @@ class Patience:
         """Note that the connection stands."""
         if self._lost_at is not None:
             kept = "it kept what came meanwhile" if resumed else "a new session"
-            _log.warning(
-                "connected to the broker at %s again after %.0f s: %s", self._address, time.time() - self._lost_at, kept
-            )
+            away = time.monotonic() - self._lost_at
+            _log.log(self._level, "connected to the broker at %s again after %.0f s: %s", self._address, away, kept)
         self._lost_at, self._tries, self._reminder = None, 0, _FIRST_REMINDER_SECONDS
 
     def _next_wait(self) -> float:

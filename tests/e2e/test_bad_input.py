@@ -53,6 +53,14 @@ def test_a_pin_may_be_written_as_openssl_writes_it(system: System, home: Path) -
     assert done.stdout.startswith("Registration Successful")
 
 
+@pytest.mark.parametrize("size", ["0", "1024", "2049", "many"])
+def test_what_cannot_be_a_key_size_is_wrong_usage(system: System, home: Path, size: str) -> None:
+    done = register(system, home, "--ca-fingerprint", system.fingerprint, "--key-size", size)
+    assert_refused(done, "--key-size", "see publisher register --help", exit_code=2)
+    assert ("use 2048, 3072 or 4096" in done.stderr) == size.isdecimal()
+    assert not home.exists()
+
+
 def test_another_pin_than_the_broker_s_is_refused(system: System, home: Path) -> None:
     done = register(system, home, "--ca-fingerprint", "0" * 64)
     assert_refused(done, "not the pinned one", "compare the fingerprint")

@@ -55,8 +55,24 @@ def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(owner: Path,
     assert {one["event"] for one in failed} == {"failed"}
     assert (stored["event"], stored["name"]) == ("stored", CHELSEA.name)
     said = done.stderr.splitlines()
-    assert [line.split(": ")[0] for line in said] == ["error", "hint"] * len(codes), done.stderr
-    assert all(line.split(": ", 1)[1].strip() for line in said)
+    errors, hints = ([line for line in said if line.startswith(f"{head}: ")] for head in ("error", "hint"))
+    assert len(errors) == len(codes), done.stderr
+    assert len(errors) + len(hints) == len(said)
+    # One and the same hint is given once.
+    assert 1 < len(hints) == len(set(hints))
+
+
+def test_for_whom_nobody_knows_each_file_fails(owner: Path) -> None:
+    done = run("publisher", "post", CHELSEA, CHELSEA, "--to", "nobody-yet", "--home", owner, "--json")
+    assert done.returncode == 1
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {
+            "event": "failed",
+            "file": str(CHELSEA),
+            "code": "unknown_user",
+            "message": "there is no member 'nobody-yet'",
+        }
+    ] * 2
 
 
 def test_an_image_over_the_limit_is_not_posted(owner: Path) -> None:
@@ -77,10 +93,6 @@ def test_an_image_over_the_limit_is_not_posted(owner: Path) -> None:
         (["--to", "Bob"], "cannot be a user name", "small letters"),
         (["--to", "registrar"], "reserved", "choose another"),
         ([word for number in range(65) for word in ("--to", f"u{number}")], "64 people at most", "once more"),
-        (["--channel", "a//b"], "cannot be a channel", "site-7/gate"),
-        (["--channel", "a/+"], "cannot be a channel", "site-7/gate"),
-        (["--channel", "a/b/c/d/e"], "cannot be a channel", "one to four words"),
-        (["--channel", ""], "cannot be a channel", "one to four words"),
         (["--caption", "long" * 251], "longer than 1,000 characters", "shorten"),
         (["--caption", "caf\udcff"], "the caption is not UTF-8", "UTF-8"),
     ],
@@ -88,6 +100,13 @@ def test_an_image_over_the_limit_is_not_posted(owner: Path) -> None:
 def test_a_wish_that_cannot_be_fulfilled_is_refused(owner: Path, arguments: list[str], error: str, hint: str) -> None:
     done = run("publisher", "post", CHELSEA, "--home", owner, *arguments)
     assert_refused(done, error, hint)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("channel", ["a//b", "a/+", "a/b/c/d/e", "", "A B"])
+def test_what_cannot_be_a_channel_is_wrong_usage(owner: Path, channel: str) -> None:
+    done = run("publisher", "post", CHELSEA, "--home", owner, "--channel", channel)
+    assert_refused(done, "cannot be a channel", "one to four words of letters, digits and hyphens", exit_code=2)
     assert done.stdout == ""
 
 

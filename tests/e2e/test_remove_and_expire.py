@@ -60,7 +60,7 @@ def test_a_removed_image_is_gone_for_who_comes_later(system: System, owner: Path
     assert is_stored(system, removed["image_id"])
     done = remove(owner, removed["image_id"])
     assert done.returncode == 0, done.stderr
-    assert lines(done) == [{"event": "removed", "image_id": removed["image_id"]}]
+    assert lines(done) == [{"event": "removed", "image_id": removed["image_id"], "was_stored": True}]
     assert not is_stored(system, removed["image_id"])
     with system.subscriber(reader, "--inbox", tmp_path / "inbox", "--channel", "removing") as receiving:
         assert receiving.wait_for("NEW_IMAGE")["image_id"] == kept["image_id"]
@@ -81,10 +81,22 @@ def test_another_member_removes_nothing(system: System, owner: Path) -> None:
     assert is_stored(system, stored["image_id"])
 
 
+def test_who_mistypes_an_id_is_told(system: System, owner: Path) -> None:
+    (stored,) = system.post(owner, CHELSEA)
+    mistyped = "0192f3a0-0000-7000-8000-000000000000"
+    assert lines(remove(owner, mistyped)) == [{"event": "removed", "image_id": mistyped, "was_stored": False}]
+    told = [run("publisher", "remove", image_id, "--home", owner) for image_id in (mistyped, stored["image_id"])]
+    assert [done.returncode for done in told] == [0, 0]
+    assert [done.stdout for done in told] == [
+        f"removed    {mistyped}  (unknown to the registrar; it will be refused if it comes)\n",
+        f"removed    {stored['image_id']}\n",
+    ]
+
+
 def test_what_never_left_is_removed_without_a_broker(owner: Path, nowhere: tuple[str, ...]) -> None:
     (waiting,) = lines(run("publisher", "post", CHELSEA, "--home", owner, "--json", *nowhere))
     done = remove(owner, waiting["image_id"], *nowhere)
-    assert lines(done) == [{"event": "removed", "image_id": waiting["image_id"]}]
+    assert lines(done) == [{"event": "removed", "image_id": waiting["image_id"], "was_stored": False}]
     assert lines(run("publisher", "flush", "--home", owner, "--json")) == []
     assert_refused(remove(owner, waiting["image_id"], *nowhere), "no broker answers", "start it")
 

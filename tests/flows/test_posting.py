@@ -20,7 +20,7 @@ from publisher.courier import Courier, Outcome
 from publisher.items import State
 from publisher.outbox import Outbox
 from publisher.post import post
-from publisher.removal import remove
+from publisher.removal import Removal, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +138,8 @@ def test_while_the_registrar_is_silent_one_image_tries_and_the_others_wait(world
     [
         (RefusedError("full", code="archive_full", retry_after=60), State.WAITING, State.WAITING),
         (RefusedError("no", code="refused_by_broker"), State.WAITING, State.WAITING),
+        (RefusedError("a fault of ours", code="internal"), State.WAITING, State.WAITING),
+        (RefusedError("your clock is off", code="clock"), State.WAITING, State.WAITING),
         (VerificationError("forged", code="untrusted_reply"), State.WAITING, State.WAITING),
         (RefusedError("too many", code="quota_exceeded"), State.FAILED, State.REFUSED),
         (RefusedError("over", code="expired"), State.FAILED, State.FAILED),
@@ -225,7 +227,8 @@ def reaching(courier: Courier) -> Callable[[], contextlib.AbstractContextManager
 def test_what_was_never_sent_is_removed_without_asking(world: World, alice: Owner) -> None:
     posted = post_in_vain(alice)
     unreachable = Courier(alice.outbox, alice.identity, world.clock, NO_BROKER)
-    remove(posted.header.image_id, alice.outbox, reaching(unreachable), world.clock)
+    removal = remove(posted.header.image_id, alice.outbox, reaching(unreachable), world.clock)
+    assert removal == Removal(was_in_outbox=True, was_stored=False)
     assert states(alice, posted) == [(State.REMOVED, None)]
     assert flush(alice) == []
 
@@ -251,13 +254,22 @@ def test_what_may_have_been_sent_is_removed_by_the_registrar_alone(world: World,
 def test_what_is_stored_is_removed_from_whichever_folder(world: World, alice: Owner, *, known: bool) -> None:
     posted = alice.post()
     if known:
-        remove(posted.header.image_id, alice.outbox, reaching(alice.courier), world.clock)
+        removal = remove(posted.header.image_id, alice.outbox, reaching(alice.courier), world.clock)
         assert states(alice, posted) == [(State.REMOVED, None)]
     else:
         with Outbox(world.folder) as empty:
-            remove(posted.header.image_id, empty, reaching(alice.courier), world.clock)
+            removal = remove(posted.header.image_id, empty, reaching(alice.courier), world.clock)
+    assert removal == Removal(was_in_outbox=False, was_stored=True)
     assert stored(world) == []
     assert [topic for topic in world.broker.retained if "/announcements/" in topic] == []
+
+
+def test_what_nobody_has_heard_of_is_removed_and_told_so(world: World, alice: Owner) -> None:
+    posted = alice.seal_picture()
+    removal = remove(posted.header.image_id, alice.outbox, reaching(alice.courier), world.clock)
+    assert removal == Removal(was_in_outbox=False, was_stored=False)
+    outcome = post(posted, alice.courier)
+    assert (outcome.item.state, outcome.item.code) == (State.FAILED, "removed")
 
 
 def test_an_image_of_somebody_else_stays(world: World, alice: Owner) -> None:

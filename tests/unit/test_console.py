@@ -199,6 +199,8 @@ def test_a_fault_of_ours_is_named_as_one_and_shown_to_developers(cli: Cli, monke
         (["--json"], "missing command", "see sample --help"),
         (["dance"], "no such command 'dance'", "see sample --help"),
         (["--dance"], "no such option: --dance", "see sample --help"),
+        (["show", "--name"], "option '--name' requires an argument", "see sample show --help"),
+        (["--json", "show", "--name"], "option '--name' requires an argument", "see sample show --help"),
         (["show", "--dance"], "no such option: --dance", "see sample show --help"),
         (["fail"], "missing argument 'kind'", "see sample fail --help"),
         (["fail", "ours", "more"], "got unexpected extra argument(s) (more)", "see sample fail --help"),

@@ -158,7 +158,12 @@ def test_an_image_whose_file_is_gone_is_told_once(outbox: Outbox, tmp_path: Path
     (tmp_path / FOLDER / f"{uuid.UUID(int=1)}.cms").unlink()
     with pytest.raises(ConfigurationError) as raised:
         outbox.claim(uuid.UUID(int=1))
-    assert raised.value.code == "outbox"
+    told = raised.value
+    assert (told.code, told.message, told.hint) == (
+        "outbox",
+        "the sealed image is gone from the outbox",
+        "post it again",
+    )
     assert outbox.claim(uuid.UUID(int=1)) is None
     assert waiting(outbox) == [2]
 
@@ -252,6 +257,16 @@ def test_what_another_process_is_writing_is_not_cleared_up(monkeypatch: pytest.M
     with Outbox(tmp_path) as alone:
         assert [(one.state, one.code) for one in alone.items()] == [(State.FAILED, "interrupted")]
         assert files(tmp_path) == []
+
+
+def test_who_only_looks_changes_nothing(tmp_path: Path) -> None:
+    with Outbox(tmp_path, read_only=True) as looking:
+        assert list(looking.items()) == []
+    assert list(tmp_path.iterdir()) == []
+    with Outbox(tmp_path) as outbox:
+        add(outbox, 1)
+    with Outbox(tmp_path, read_only=True) as looking:
+        assert waiting(looking) == [1]
 
 
 def test_a_lost_database_costs_no_image(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from system import free_ports
 from common import certificates, topics
 from common.enveloping import Cipher
 from common.errors import ConfigurationError, ImageError, RefusedError, SealcastError, SessionError
+from common.registrar_client import RegistrarClient
 from common.sealing import open_signed
 from common.settings import Settings
 from publisher.__main__ import post_command
@@ -269,7 +270,19 @@ def test_whom_nobody_knows_gets_nothing_queued(world: World, alice: Owner, tmp_p
         (file, "unknown_contact") for file in files
     ]
     assert list(alice.outbox.items()) == []
-    with pytest.raises(RefusedError) as caught:
-        list(post_files(world, alice, files, FOR_BOB))
-    assert caught.value.code == "unknown_user"
+    outcomes = list(post_files(world, alice, files, FOR_BOB))
+    assert [(file, one.code) for file, one in outcomes if isinstance(one, SealcastError)] == [
+        (file, "unknown_user") for file in files
+    ]
+    assert list(alice.outbox.items()) == []
+
+
+def test_with_a_clock_that_is_off_each_file_fails(world: World, alice: Owner, tmp_path: Path) -> None:
+    files = write_pictures(tmp_path, 2)
+    registrar = RegistrarClient(alice.session, alice.identity, lambda: world.clock() + dt.timedelta(days=1))
+    courier = Courier(alice.outbox, alice.identity, world.clock, registrar)
+    outcomes = list(post_files(world, alice, files, FOR_ALL, courier))
+    assert [(file, one.code) for file, one in outcomes if isinstance(one, SealcastError)] == [
+        (file, "clock") for file in files
+    ]
     assert list(alice.outbox.items()) == []

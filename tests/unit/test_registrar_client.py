@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import authorities
 import pytest
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from flows.simulator import Broker, SimulatedSession
 
 from common import messages, topics
-from common.arrivals import Message
+from common.arrivals import REPLY_LOST_CODE, Message
 from common.connection import SessionOptions
 from common.errors import RefusedError, SessionError, VerificationError
 from common.files import write_private
@@ -24,7 +25,6 @@ from common.signing import sign, verify_signature
 from registrar.requests import Replies
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
@@ -186,8 +186,15 @@ def test_joining_goes_on_with_the_list_at_hand_while_it_is_in_date(tmp_path: Pat
     assert caught.value.code == "stale_crl"
 
 
-def part(data: bytes, *, offset: int, sealed_size: int) -> messages.FetchResult:
-    return messages.FetchResult(topic="any", stored_at=NOW, sealed_size=sealed_size, offset=offset, data=data)
+def part(data: bytes, *, offset: int, sealed_size: int, whole: bytes = b"") -> messages.FetchResult:
+    return messages.FetchResult(
+        topic="any",
+        stored_at=NOW,
+        sealed_size=sealed_size,
+        sha256_sealed=sha256(whole).hexdigest(),
+        offset=offset,
+        data=data,
+    )
 
 
 def fetch(home: Path, answers: Iterable[messages.FetchResult], maximum_size: int = 100) -> bytes:
@@ -206,8 +213,14 @@ def fetch(home: Path, answers: Iterable[messages.FetchResult], maximum_size: int
 
 def test_an_image_is_fetched_in_parts(tmp_path: Path) -> None:
     parts = [part(b"one", offset=0, sealed_size=8), part(b"and", offset=3, sealed_size=8)]
-    assert fetch(tmp_path, [*parts, part(b"it", offset=6, sealed_size=8)]) == b"oneandit"
-    assert fetch(tmp_path, [part(b"all", offset=0, sealed_size=3)], maximum_size=3) == b"all"
+    assert fetch(tmp_path, [*parts, part(b"it", offset=6, sealed_size=8, whole=b"oneandit")]) == b"oneandit"
+    assert fetch(tmp_path, [part(b"all", offset=0, sealed_size=3, whole=b"all")], maximum_size=3) == b"all"
+
+
+def test_a_copy_that_is_not_what_was_stored_is_told_from_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError) as caught:
+        fetch(tmp_path, [part(b"all", offset=0, sealed_size=3, whole=b"ALL")])
+    assert caught.value.code == "damaged"
 
 
 @pytest.mark.parametrize(
@@ -227,6 +240,30 @@ def test_an_image_that_does_not_add_up_is_not_taken(tmp_path: Path, parts: list[
     with pytest.raises(VerificationError) as caught:
         fetch(tmp_path, parts)
     assert caught.value.code == "untrusted_reply"
+
+
+class ForgetfulSession(ScriptedSession):
+    """Loses the first reply, 40 seconds after the request; the second exchange is refused."""
+
+    expiries: ClassVar[list[int | None]] = []
+    clock = NOW
+
+    def request(self, *_arguments: object, expiry: int | None = None, **_more: object) -> Message:
+        self.expiries.append(expiry)
+        if len(self.expiries) == 1:
+            self.clock += dt.timedelta(seconds=40)
+            raise SessionError("the broker has forgotten the session", code=REPLY_LOST_CODE)
+        raise RefusedError("no")
+
+
+def test_the_broker_keeps_what_is_stored_until_it_expires_in_each_exchange(tmp_path: Path) -> None:
+    make_client(tmp_path, Broker())
+    session = ForgetfulSession(Broker(), Device.load(tmp_path).client_id("publisher"), SessionOptions())
+    client = RegistrarClient(session, Identity.load(tmp_path, now=NOW), lambda: session.clock)
+    topic = topics.ImageTopic("alice", "public", IMAGE_ID)
+    with session, pytest.raises(RefusedError):
+        client.store(b"sealed", topic, name=None, size=1, expires_at=NOW + dt.timedelta(seconds=100))
+    assert session.expiries == [100, 60]
 
 
 def test_a_renewed_certificate_has_to_be_ones_own(tmp_path: Path) -> None:

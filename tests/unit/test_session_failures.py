@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import shutil
 import socket
 import ssl
@@ -16,6 +17,7 @@ import authorities
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from paho.mqtt.client import Client
 from real_broker import HERE, LASTING, NOW, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, next_message, payloads
 from system import free_ports
 
@@ -111,6 +113,47 @@ def test_the_session_goes_on_when_the_broker_comes_back(mortal_broker: RealBroke
             asked = pool.submit(session.request, REQUEST, b"question", operation="members")
             answer(other)
             assert asked.result(30).payload == b"QUESTION"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_loss_is_told_in_words_by_one_session_of_a_program(
+    mortal_broker: RealBroker, caplog: pytest.LogCaptureFixture, *, quiet: bool
+) -> None:
+    with mortal_broker.connect(ONE, replace(LASTING, quiet=quiet)) as session:
+        mortal_broker.end()
+        mortal_broker.start()
+        connected_again(session)
+    told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    if quiet:
+        assert told == []
+    else:
+        assert told[0].endswith("trying again: the connection was cut")
+        assert told[-1].startswith("connected to the broker")
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (AttributeError("a mistake", name="join", obj="a thread"), False),
+        (AttributeError("a mistake"), False),
+        (None, True),
+    ],
+    ids=["of a thread", "of ours", "thread gone"],
+)
+def test_leaving_hides_no_mistake_but_paho_s(
+    broker: RealBroker, monkeypatch: pytest.MonkeyPatch, error: AttributeError | None, *, passes: bool
+) -> None:
+    stop, gone = Client.loop_stop, None
+
+    def fail_after_stopping(client: Client) -> None:
+        stop(client)
+        if error is not None:
+            raise error
+        gone.join()  # type: ignore[attr-defined]  # as in paho
+
+    monkeypatch.setattr(Client, "loop_stop", fail_after_stopping)
+    with contextlib.nullcontext() if passes else pytest.raises(AttributeError), broker.connect(ONE):
+        pass
 
 
 def test_an_acknowledgement_counts_for_the_connection_of_its_message(mortal_broker: RealBroker) -> None:
