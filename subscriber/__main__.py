@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import uuid  # noqa: TC003 - Typer reads the annotations at run time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from common import console, topics
+from common import console
 from common.connection import Address, session_options
 from common.console import (
     DEFAULT_BROKER,
@@ -27,7 +24,13 @@ from common.console import (
 from common.errors import ConfigurationError
 from common.files import reason
 from common.identity import Device, Identity
-from common.member_commands import SHARED_OPTIONS, add_member_commands, member_session
+from common.member_commands import (
+    SHARED_OPTIONS,
+    ImageIdArgument,
+    add_member_commands,
+    member_session,
+    read_channel_filter,
+)
 from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.daemon import make_daemon, subscribe
 from subscriber.fetch import fetch_one, say_where_it_is
@@ -52,20 +55,18 @@ add_member_commands(app, HOME)
 InboxOption = Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")]
 
 
-def read_image_id(text: str) -> uuid.UUID:
-    """Return the image id that was given."""
-    image_id = topics.parse_image_id(text)
-    if image_id is None:
-        raise typer.BadParameter(f"{text!r} cannot be an image id: subscriber list and publisher post print them")
-    return image_id
-
-
 @app.command()
 def run(
     *,
     inbox: InboxOption = None,
     channel: Annotated[
-        list[str] | None, option("--channel", help="Only these channels; + is any word, # all that follows.")
+        list[str] | None,
+        option(
+            "--channel",
+            help="Only these channels; + is any word, # all that follows.",
+            metavar="CHANNEL",
+            parser=read_channel_filter,
+        ),
     ] = None,
     count: Annotated[int | None, option("--count", help="Stop after so many saved images.", min=1)] = None,
     broker: BrokerOption = DEFAULT_BROKER,
@@ -82,14 +83,14 @@ def run(
     door = Address(broker, port)
     asking_id, client_id = identity.device.client_id("asking", fresh=True), identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
-    filters = [topics.check_channel_filter(name) for name in channel or ["#"]]
+    filters = channel or ["#"]
     box = _inbox(inbox, home)
     with (
         only_one(home),
         Ledger(home) as ledger,
         # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
-        member_session(identity, door, asking_id, session_options(settings)) as (asking, registrar),
+        member_session(identity, door, asking_id, session_options(settings, quiet=True)) as (asking, registrar),
         asking.beside(client_id, _options(settings)) as session,
     ):
         keeper = Keeper(box, ledger, printer, console.now)
@@ -111,7 +112,7 @@ def run(
 
 @app.command()
 def fetch(
-    image_id: Annotated[uuid.UUID, typer.Argument(metavar="IMAGE-ID", parser=read_image_id)],
+    image_id: ImageIdArgument,
     *,
     inbox: InboxOption = None,
     broker: BrokerOption = DEFAULT_BROKER,
@@ -132,8 +133,7 @@ def fetch(
         keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now)
         with member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar):
             obtainer = Obtainer(identity, registrar, settings=settings, clock=console.now, seen=lambda *_: False)
-            if not fetch_one(image_id, obtainer, keeper, ledger, printer):
-                raise typer.Exit(console.FAILED)
+            fetch_one(image_id, obtainer, keeper, ledger, printer)
 
 
 @app.command("list")
@@ -141,7 +141,7 @@ def list_(*, home: HomeOption = HOME, json: JsonOption = False, verbose: Verbose
     """Show what was saved, and what was refused and why."""
     console.start_logging(verbose=verbose)
     Device.load(home)
-    with Ledger(home) as ledger:
+    with Ledger(home, read_only=True) as ledger:
         show_entries(ledger.entries(), Printer(as_json=json))
 
 

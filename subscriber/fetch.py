@@ -34,27 +34,23 @@ def say_where_it_is(image_id: uuid.UUID, ledger: Ledger, printer: Printer) -> bo
     return False
 
 
-def fetch_one(image_id: uuid.UUID, obtainer: Obtainer, keeper: Keeper, ledger: Ledger, printer: Printer) -> bool:
-    """Fetch, verify and save an image, whatever was noted of it before; return False where it is refused.
-
-    Raises SealcastError for what may pass.
-    """
+def fetch_one(image_id: uuid.UUID, obtainer: Obtainer, keeper: Keeper, ledger: Ledger, printer: Printer) -> None:
+    """Fetch, verify and save an image, whatever was noted of it before; raises SealcastError where it cannot be had."""
     # What the daemon has saved in this very moment is here, and stays.
     earlier = [entry for entry in ledger.entries(image_id) if not entry.is_here]
     try:
         obtainer.refresh_trust()
         opened = obtainer.fetch_and_open(image_id)
     except SealcastError as error:
-        if not is_refusal(error):
-            raise
-        owners = {entry.owner for entry in earlier}
-        keeper.say_refused(image_id, owners.pop() if len(owners) == 1 else None, error)
-        return False
+        if is_refusal(error):
+            owners = {entry.owner for entry in earlier}
+            keeper.say_refused(image_id, owners.pop() if len(owners) == 1 else None, error)
+        raise
     # By itself, and only now: whatever happens before the image is saved, the ledger does not say that it is.
     for entry in earlier:
         if entry.owner == opened.header.owner:
             ledger.forget(entry)
     if keeper.save(opened):
         keeper.settle(opened.header.owner, image_id)
-        return True
-    return say_where_it_is(image_id, ledger, printer)
+    else:
+        say_where_it_is(image_id, ledger, printer)

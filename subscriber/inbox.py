@@ -97,10 +97,21 @@ class Inbox:
         except OSError as error:
             raise ConfigurationError(
                 f"cannot save to {folder}: {reason(error)}",
-                hint="make room; the image is kept and tried again",
+                hint="make room, or mend the folder's permissions",
                 code="inbox",
             ) from error
         return path
+
+    def find_saved(self, owner: str, image_id: uuid.UUID) -> tuple[Path, bytes] | None:
+        """Return path and bytes of an image that was saved and is not settled yet; raises ConfigurationError."""
+        folder = self.folder / owner
+        try:
+            path = _already_linked(folder, _part(folder, image_id))
+            return None if path is None else (path, path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot read {folder}: {reason(error)}", hint="mend the folder's permissions", code="inbox"
+            ) from error
 
     def settle(self, owner: str, image_id: uuid.UUID) -> None:
         """Forget how the image was written, now that the ledger knows it."""
@@ -148,7 +159,7 @@ def _already_linked(folder: Path, part: Path) -> Path | None:
     """Return the final name of a part that was linked before a crash."""
     try:
         inode = part.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if inode.st_nlink == 1:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import topics
@@ -55,47 +56,41 @@ class Keeper:
         with self._ledger.transaction():
             if self._ledger.knows(header.owner, header.image_id):
                 return False
-            path = self._inbox.save(opened.image, header)
-            self._ledger.add(
-                Entry(
-                    owner=header.owner,
-                    image_id=header.image_id,
-                    channel=channel,
-                    outcome=SAVED,
-                    at=self._clock(),
-                    path=path,
-                    sha256=header.sha256,
-                    name=header.name,
-                )
+            entry = Entry(
+                owner=header.owner,
+                image_id=header.image_id,
+                channel=channel,
+                outcome=SAVED,
+                at=self._clock(),
+                path=self._inbox.save(opened.image, header),
+                sha256=header.sha256,
+                name=header.name,
             )
-        self.saved += 1
-        self._printer.event(
-            f"saved      {path}  (verified: from {header.owner})" + _second_line(header.caption),
-            event="saved",
-            image_id=header.image_id,
-            owner=header.owner,
-            channel=channel,
-            name=header.name,
-            path=path,
-            sha256=header.sha256,
-            caption=header.caption,
-        )
+            self._ledger.add(entry)
+        self._say_saved(entry, caption=header.caption)
         return True
 
     def refuse(self, topic: ImageTopic, error: SealcastError) -> None:
-        """Note that an image is refused, unless only its announcement is, and say so; raises ConfigurationError."""
-        if error.code in _FINAL_CODES:
-            self._ledger.add(
-                Entry(
-                    owner=topic.owner,
-                    image_id=topic.image_id,
-                    channel=topic.channel,
-                    outcome=error.code,
-                    at=self._clock(),
-                    message=error.message,
-                )
-            )
-        self.say_refused(topic.image_id, topic.owner, error)
+        """Note that an image is refused, unless only its announcement is, and say so; raises ConfigurationError.
+
+        What was saved by a program that was killed before it could note it is saved, whatever became of it since.
+        """
+        with self._ledger.transaction():
+            if self._ledger.knows(topic.owner, topic.image_id):
+                return
+            at = self._clock()
+            saved = self._inbox.find_saved(topic.owner, topic.image_id)
+            if saved is not None:
+                path, digest = saved[0], sha256(saved[1]).hexdigest()
+                entry = Entry(topic.owner, topic.image_id, topic.channel, SAVED, at, path, digest, path.name)
+                self._ledger.add(entry)
+            elif error.code in _FINAL_CODES:
+                refused = Entry(topic.owner, topic.image_id, topic.channel, error.code, at, message=error.message)
+                self._ledger.add(refused)
+        if saved is not None:
+            self._say_saved(entry, caption=None)
+        else:
+            self.say_refused(topic.image_id, topic.owner, error)
 
     def say_refused(self, image_id: uuid.UUID, owner: str | None, error: SealcastError) -> None:
         """Say why an image is refused, the precise reason in the log only."""
@@ -112,6 +107,20 @@ class Keeper:
     def settle(self, owner: str, image_id: uuid.UUID) -> None:
         """Tidy up after an image that is noted."""
         self._inbox.settle(owner, image_id)
+
+    def _say_saved(self, entry: Entry, *, caption: str | None) -> None:
+        self.saved += 1
+        self._printer.event(
+            f"saved      {entry.path}  (verified: from {entry.owner})" + _second_line(caption),
+            event="saved",
+            image_id=entry.image_id,
+            owner=entry.owner,
+            channel=entry.channel,
+            name=entry.name,
+            path=entry.path,
+            sha256=entry.sha256,
+            caption=caption,
+        )
 
 
 def _second_line(caption: str | None) -> str:

@@ -11,13 +11,12 @@ import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from common.local_database import LocalDatabase
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
 LEDGER = "ledger.sqlite3"
@@ -69,11 +68,15 @@ class Entry:
 
 
 class Ledger:
-    """The reader's ledger; a context manager. Each method raises ConfigurationError where the file fails."""
+    """The reader's ledger; a context manager. Each method raises ConfigurationError where the file fails.
 
-    def __init__(self, home: Path) -> None:
-        self._database = LocalDatabase(home / LEDGER, _TABLES, code="ledger")
-        self._add_later_columns()
+    With ``read_only`` it can be read in a folder that is read-only, or full, as well, and nothing is made.
+    """
+
+    def __init__(self, home: Path, *, read_only: bool = False) -> None:
+        self._database = LocalDatabase(home / LEDGER, _TABLES, code="ledger", read_only=read_only)
+        if not read_only:
+            self._add_later_columns()
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +127,7 @@ class Ledger:
             " FROM images WHERE image_id = ?1 OR ?1 IS NULL ORDER BY rowid",
             str(image_id) if image_id else None,
         )
-        return [_entry(row) for row in rows]
+        return [_entry(dict(row)) for row in rows]
 
     def replace_subscriptions(self, filters: Iterable[str]) -> set[str]:
         """Note the filters that are subscribed to from now on; return those that no longer are."""
@@ -165,7 +168,7 @@ class Ledger:
         return [column for column in _LATER_COLUMNS if column not in there]
 
 
-def _entry(row: sqlite3.Row) -> Entry:
+def _entry(row: Mapping[str, Any]) -> Entry:
     return Entry(
         owner=row["owner"],
         image_id=uuid.UUID(row["image_id"]),
@@ -174,7 +177,8 @@ def _entry(row: sqlite3.Row) -> Entry:
         at=dt.datetime.fromisoformat(row["at"]),
         path=Path(row["path"]) if row["path"] else None,
         sha256=row["sha256"],
-        name=row["name"],
-        message=row["message"],
+        # Not there where a ledger of version 0.1.0 is only read.
+        name=row.get("name"),
+        message=row.get("message"),
         is_replaced=bool(row["is_replaced"]),
     )

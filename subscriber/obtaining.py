@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from common.enveloping import unwrap_key
-from common.errors import VerificationError
+from common.errors import RefusedError, VerificationError
 from common.sealing import NotRecipientError, OpenedImage, open_sealed
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from common.topics import ImageTopic
 
+INVALID_ANNOUNCEMENT_CODE = "invalid_announcement"
 _log = logging.getLogger(__name__)
 
 
@@ -97,7 +98,13 @@ class Obtainer:
         try:
             if download.last is None:
                 maximum_size = self._settings.maximum_sealed_size
-                _, download.last = self._registrar.fetch(download.image_id, maximum_size, download.content)
+                owner = None if announced is None else announced.owner
+                _, download.last = self._registrar.fetch(download.image_id, maximum_size, download.content, owner=owner)
+        except VerificationError as error:
+            if error.code == "damaged":
+                # Once the registrar's copy is mended, nothing of it fits any more.
+                download.content.clear()
+            raise
         finally:
             download.has_grown = len(download.content) > length
             # One at a time; another that gets on is not ousted, or the two would oust each other for ever.
@@ -129,14 +136,19 @@ class Obtainer:
         )
 
     def _ask_for_key(self, image_id: uuid.UUID) -> bytes | None:
-        """Return the content key that the registrar releases, or None where it does not."""
+        """Return the content key that the registrar releases, or None where it does not.
+
+        Raises RefusedError, ``unknown_image``, where the registrar has no such image any more.
+        """
         released = self._registrar.release([image_id])
         for key in released.keys:
             if key.image_id == image_id:
                 return unwrap_key(key.encrypted_key, self._identity.key)
+        if any(refused.code == "unknown_image" for refused in released.refused):
+            raise RefusedError("there is no such image", code="unknown_image")
         return None
 
 
 def unfounded(reason: str) -> VerificationError:
     """Return the error for an announcement with nothing behind it."""
-    return VerificationError(reason, message="the announcement is not the registrar's", code="invalid_announcement")
+    return VerificationError(reason, message="the announcement is not the registrar's", code=INVALID_ANNOUNCEMENT_CODE)

@@ -6,6 +6,7 @@ not acknowledged, so those behind are, or nothing else would come any more: the 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    message: Message
+    message: Message  # the announcement
+    is_listed: bool  # it is from the signed catalogue
     cause: str
-    is_held: bool
+    held: Message | None  # the broker's, unacknowledged
 
 
 class PostponedImages:
@@ -49,28 +51,26 @@ class PostponedImages:
     def __len__(self) -> int:
         return len(self._waits)
 
-    @property
-    def is_full(self) -> bool:
-        """Tell whether one more would be let go."""
-        return len(self._waits) >= MOST
-
     def in_turn(self, first: uuid.UUID | None) -> list[tuple[ImageTopic, Message]]:
         """Return what waits, longest first, but ``first`` before all."""
         waits = [(topic, wait.message) for topic, wait in self._waits.items()]
         return sorted(waits, key=lambda wait: wait[0].image_id != first)
 
-    def add(self, topic: ImageTopic, message: Message, error: SealcastError) -> None:
-        """Put an image at the end, and say what is in the way when that begins."""
+    def add(self, topic: ImageTopic, message: Message, error: SealcastError, *, is_listed: bool = False) -> None:
+        """Put an image at the end, unless there are too many, and say what is in the way when that begins."""
         self.is_hindered = _is_common(error)
-        earlier = self._waits.pop(topic, None)
-        if earlier is None and self.is_full:
+        cause = _cause(error)
+        wait = self._waits.pop(topic, None)
+        if wait is None and len(self) >= MOST:
             self._release(message)
             return
-        is_held = earlier.is_held if earlier else self._may_hold(message)
-        if not is_held:
-            self._release(message)
-        cause = _cause(error)
-        self._waits[topic] = _Wait(message, cause, is_held)
+        if wait is None:
+            # What the catalogue brought is no message of the broker's.
+            held = message if not is_listed and self._may_hold() else None
+            if held is None:
+                self._release(message)
+            wait = _Wait(message, is_listed, cause, held)
+        self._waits[topic] = dataclasses.replace(wait, cause=cause)
         if cause not in self._said:
             self._said.add(cause)
             count = "1 image waits" if len(self) == 1 else f"{len(self)} images wait"
@@ -78,22 +78,36 @@ class PostponedImages:
             _log.warning("%s; %s, %s", error.message, count, way)
 
     def replace(self, topic: ImageTopic, message: Message) -> None:
-        """Take an announcement that has come again in place of the one at hand."""
+        """Take a broker's announcement that has come again in place of the one at hand.
+
+        It does not take the place of what the catalogue says: a broker may have made it up.
+        """
         wait = self._waits[topic]
-        self._release(wait.message if wait.is_held else message)
-        self._waits[topic] = _Wait(message, wait.cause, wait.is_held)
+        self._release(message if wait.held is None else wait.held)
+        self._waits[topic] = dataclasses.replace(
+            wait,
+            message=wait.message if wait.is_listed else message,
+            held=None if wait.held is None else message,
+        )
+
+    def replace_by_listed(self, topic: ImageTopic, message: Message) -> None:
+        """Take what the catalogue says in place of a broker's announcement, which stays to be acknowledged."""
+        self._waits[topic] = dataclasses.replace(self._waits[topic], message=message, is_listed=True)
 
     def settle(self, topic: ImageTopic) -> None:
         """Let go of an image that is dealt with, and say so where something was in the way."""
         self.is_hindered = False
         wait = self._waits.pop(topic, None)
-        if wait is not None and wait.cause in self._said:
+        if wait is None:
+            return
+        if wait.held is not None:
+            self._release(wait.held)
+        if wait.cause in self._said:
             self._said.discard(wait.cause)
             _log.warning("going on: what kept images from being saved is over")
 
-    def _may_hold(self, message: Message) -> bool:
-        # What the catalogue brought is no message of the broker's.
-        return bool(message.packet_id) and sum(wait.is_held for wait in self._waits.values()) < MOST_UNACKNOWLEDGED
+    def _may_hold(self) -> bool:
+        return sum(wait.held is not None for wait in self._waits.values()) < MOST_UNACKNOWLEDGED
 
 
 def _cause(error: SealcastError) -> str:

@@ -7,16 +7,16 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import messages, topics
+from common.arrivals import Message
 from common.errors import SealcastError, VerificationError
 from subscriber.keeping import is_refusal
-from subscriber.obtaining import unfounded
+from subscriber.obtaining import INVALID_ANNOUNCEMENT_CODE, unfounded
 from subscriber.postponed import PostponedImages
 from subscriber.waiting import WaitingImages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from common.arrivals import Message
     from common.console import Printer
     from common.sealing import OpenedImage
     from common.session import Session
@@ -64,6 +64,18 @@ class Receiver:
         else:
             self._session.acknowledge(message)
 
+    def take_listed(self, announcement: messages.Announcement, *, again: bool = False) -> bool:
+        """Deal with an image that the signed catalogue lists; ``again`` where that was tried before.
+
+        Returns whether it is dealt with for good: saved, refused, or taken out of the catalogue meanwhile.
+        """
+        topic = topics.ImageTopic(announcement.owner, announcement.channel, announcement.image_id)
+        message = Message(topic.announcement, announcement.to_json())
+        if topic in self.postponed:
+            self.postponed.replace_by_listed(topic, message)
+            return False
+        return self._receive(topic, message, is_listed=True, again=again)
+
     def try_postponed(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Try again what could not be saved, until ``is_over``.
 
@@ -76,23 +88,30 @@ class Receiver:
             if self.postponed.is_hindered:
                 return
 
-    def _receive(self, topic: ImageTopic, message: Message, *, again: bool = False) -> None:
-        """Say NEW_IMAGE, obtain, open, save, note, acknowledge: in this order."""
+    def _receive(self, topic: ImageTopic, message: Message, *, is_listed: bool = False, again: bool = False) -> bool:
+        """Say NEW_IMAGE, obtain, open, save, note, acknowledge: in this order; return whether it is dealt with."""
+        is_settled = True
         try:
             if not self._ledger.knows(topic.owner, topic.image_id):
-                self._save_or_refuse(topic, message, again=again)
+                is_settled = self._save_or_refuse(topic, message, again=again)
         except SealcastError as error:
             _log.info("will try %s again: %s", topic.image_id, error.message)
-            self.postponed.add(topic, message, error)
-            return
+            self.postponed.add(topic, message, error, is_listed=is_listed)
+            return False
         self._keeper.settle(topic.owner, topic.image_id)
         self._obtainer.drop(topic.image_id)
-        self.postponed.settle(topic)
         self._waiting.drop(topic)
-        self._session.acknowledge(message)
+        self.postponed.settle(topic)
+        if not again:
+            # Otherwise it has been, or that was where it waited.
+            self._session.acknowledge(message)
+        return is_settled
 
-    def _save_or_refuse(self, topic: ImageTopic, message: Message, *, again: bool) -> None:
-        """Save the announced image, or refuse it; raises SealcastError for what may pass, such as a full disk."""
+    def _save_or_refuse(self, topic: ImageTopic, message: Message, *, again: bool) -> bool:
+        """Save the announced image, or refuse it; return False where only its announcement is refused.
+
+        Raises SealcastError for what may pass, such as a full disk.
+        """
         try:
             announcement = _read_announcement(topic, message)
             if not again:
@@ -102,8 +121,9 @@ class Receiver:
             if not is_refusal(error):
                 raise
             self._keeper.refuse(topic, error)
-        else:
-            self._keeper.save(opened)
+            return error.code != INVALID_ANNOUNCEMENT_CODE
+        self._keeper.save(opened)
+        return True
 
     def _obtain_and_open(self, topic: ImageTopic, announcement: messages.Announcement) -> OpenedImage:
         """Open the image that came natively; where none did, or it does not hold, the archive's copy."""

@@ -56,7 +56,9 @@ def test_a_second_subscriber_for_one_folder_is_refused(system: System, reader: P
 @pytest.mark.parametrize("channel", ["", "a//b", "#/a", "a#", "+a", "Site", "a/b/c/d/e", "a/b/c/d/e/#", "../a"])
 def test_what_cannot_be_a_channel_filter_is_refused(reader: Path, channel: str) -> None:
     done = run("subscriber", "run", "--home", reader, "--channel", "public", "--channel", channel)
-    assert_refused(done, f"{channel!r} cannot be a channel filter", "+ for any one word and # for all that follows")
+    assert_refused(
+        done, f"{channel!r} cannot be a channel filter", "+ for any one word and # for all that follows", exit_code=2
+    )
 
 
 @pytest.mark.parametrize("channel", ["+", "a/+/c", "a/b/c/d", "a/b/c/d/#", "#"])
@@ -106,7 +108,7 @@ def test_without_mosquitto_the_registrar_says_what_to_install(monkeypatch: pytes
         (["receive"], "no such command 'receive'", "see subscriber --help"),
         (["run", "--frobnicate"], "no such option: --frobnicate", "see subscriber run --help"),
         (["run", "--count", "0"], "invalid value for '--count'", "see subscriber run --help"),
-        (["run", "--home"], "option '--home' requires an argument", "see subscriber --help"),
+        (["run", "--home"], "option '--home' requires an argument", "see subscriber run --help"),
     ],
 )
 def test_what_is_mistyped_is_wrong_usage(command: list[str], error: str, hint: str) -> None:

@@ -120,7 +120,7 @@ def test_an_image_for_other_people_is_refused_each_time(system: System, owner: P
     (stored,) = system.post(owner, CHELSEA, "--to", "reading-1")
     for _ in range(2):
         done = fetch(reader, stored["image_id"])
-        assert done.returncode == 1
+        assert (done.returncode, done.stderr) == (1, "error: the image is for other people\n")
         (event,) = lines(done)
         assert (event["event"], event["code"]) == ("refused", "not_recipient")
         assert event["message"] == "the image is for other people"
@@ -130,9 +130,8 @@ def test_an_image_for_other_people_is_refused_each_time(system: System, owner: P
 def test_an_image_that_nobody_has_is_refused(reader: Path) -> None:
     unknown = "019ab000-0000-7000-8000-000000000000"
     done = fetch(reader, unknown)
-    assert (done.returncode, [(line["event"], line["code"]) for line in lines(done)]) == (
-        1, [("refused", "unknown_image")],
-    )  # fmt: skip
+    assert_refused(done, "there is no such image", "check the image id")
+    assert [(line["event"], line["code"]) for line in lines(done)] == [("refused", "unknown_image")]
     assert unknown not in {entry["image_id"] for entry in listed(reader)}
 
 
@@ -151,7 +150,21 @@ def test_a_new_inbox_is_empty_and_another_inbox_may_be_named(
     system: System, tmp_path: Path, saved: dict[str, Any]
 ) -> None:
     third = system.register("reading-3")
+    before = sorted(third.rglob("*"))
     assert listed(third) == []
+    # To look makes nothing: it works in a folder that is read-only as well.
+    assert sorted(third.rglob("*")) == before
     done = fetch(third, saved["image_id"], "--inbox", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr
     assert lines(done)[0]["path"] == str(tmp_path / "pictures" / "reading-1" / "chelsea.jpg")
+
+
+def test_a_fetch_that_cannot_save_says_so_and_can_be_repeated(
+    system: System, tmp_path: Path, saved: dict[str, Any]
+) -> None:
+    fourth = system.register("reading-4")
+    (tmp_path / saved["owner"]).write_text("in the way")
+    done = fetch(fourth, saved["image_id"], "--inbox", tmp_path)
+    assert_refused(done, f"cannot make the folder {tmp_path / saved['owner']}", "choose another folder")
+    assert (done.stdout, listed(fourth)) == ("", [])
+    assert fetch(fourth, saved["image_id"]).returncode == 0

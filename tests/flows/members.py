@@ -133,11 +133,11 @@ class FaultyClient(RegistrarClient):
     asked: list[messages.Request]
 
     def fetch(
-        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None
+        self, image_id: uuid.UUID, maximum_size: int, begun: bytearray | None = None, *, owner: str | None = None
     ) -> tuple[bytes, messages.FetchResult]:
         if self.faults:
             raise self.faults.pop(0)
-        return super().fetch(image_id, maximum_size, begun)
+        return super().fetch(image_id, maximum_size, begun, owner=owner)
 
     def list(self, order: messages.Order, mark: str | None, limit: int = messages.LONGEST_PAGE) -> messages.ListResult:
         if self.list_faults:
@@ -221,17 +221,17 @@ class Reader:
         for _ in range(turns):
             self.daemon.turn(lambda: False, timeout=0)
 
-    def fetch(self, image_id: uuid.UUID) -> bool:
+    def fetch(self, image_id: uuid.UUID) -> None:
         """Do what `subscriber fetch` does, with a ledger of its own beside the daemon's."""
         with Ledger(self.home) as ledger:
             if say_where_it_is(image_id, ledger, self.printer):
-                return True
+                return
             world = self.world
             keeper = Keeper(Inbox(self.home / "inbox"), ledger, self.printer, world.clock)
             obtainer = Obtainer(
                 self.identity, self.registrar, settings=world.settings, clock=world.clock, seen=lambda *_: False
             )
-            return fetch_one(image_id, obtainer, keeper, ledger, self.printer)
+            fetch_one(image_id, obtainer, keeper, ledger, self.printer)
 
     def hear(self, *messages_: Message) -> None:
         """Get messages that nobody else gets, from a hostile broker."""

@@ -7,6 +7,7 @@ import itertools
 import random
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,16 @@ from common.local_database import LocalDatabase
 from subscriber import inbox
 from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
+from subscriber.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flows.members import Owner
     from flows.world import World
+
+    from common.arrivals import Message
+    from publisher.post import Posted
 
 # Every call with which a reader changes something, but for transactions.
 CHANGES: list[tuple[Any, str]] = [
@@ -200,7 +205,7 @@ def test_a_fetch_that_is_killed_at_every_moment(alice: Owner, bob: Reader, kille
         killed = killer.ends(functools.partial(bob.fetch, image_id), moment)
         bob.restart()
         bob.work()
-        assert bob.fetch(image_id)
+        bob.fetch(image_id)
         assert_each_is_saved_once(bob, moment)
         if not killed:
             break
@@ -221,3 +226,56 @@ def test_the_mark_is_where_everything_is_dealt_with(world: World, alice: Owner, 
         assert bob.registrar.list("oldest", bob.ledger.mark(["#"])).images == ()
         if not killed:
             break
+
+
+@pytest.fixture
+def linked(world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch) -> tuple[Posted, Message]:
+    """An image that is saved and not noted, and its announcement, which the broker has kept back."""
+    withheld = withhold(world, bob, IMAGES, ANNOUNCEMENTS)
+    posted = alice.post()
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "add", kill)
+        with pytest.raises(Killed):
+            bob.catch_up()
+    bob.restart()
+    # The part and its final name.
+    assert [path.read_bytes() for path in bob.files] == [picture().content] * 2
+    assert bob.entries == {}
+    return posted, withheld[1]
+
+
+def test_what_was_linked_and_then_removed_is_saved(alice: Owner, bob: Reader, linked: tuple[Posted, Message]) -> None:
+    posted, announcement = linked
+    alice.registrar.remove(posted.header.image_id)
+    bob.hear(announcement)
+    bob.work()
+    assert_each_is_saved_once(bob, 1)
+    (entry,) = bob.ledger.entries()
+    assert (entry.sha256, entry.channel, entry.message) == (posted.header.sha256, "public", None)
+    assert bob.printer.named("refused") == []
+    assert bob.printer.named("saved")[0]["path"] == bob.files[0]
+
+
+def test_what_was_linked_is_not_saved_twice_because_of_a_false_announcement(
+    bob: Reader, linked: tuple[Posted, Message]
+) -> None:
+    bob.hear(replace(linked[1], payload=b"{}"))
+    bob.work()
+    bob.catch_up()
+    assert_each_is_saved_once(bob, 1)
+
+
+def test_what_was_only_begun_and_then_removed_is_refused(
+    alice: Owner, bob: Reader, linked: tuple[Posted, Message]
+) -> None:
+    posted, announcement = linked
+    (final,) = [path for path in bob.files if not path.name.startswith(".")]
+    final.unlink()
+    alice.registrar.remove(posted.header.image_id)
+    bob.hear(announcement)
+    bob.work()
+    assert (bob.files, list(bob.entries.values())) == ([], ["removed"])

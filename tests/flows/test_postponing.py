@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from authorities import DAY
 from flows.interference import (
+    ANNOUNCEMENTS,
     IMAGES,
     announcement_topic,
     assert_nothing_decided,
@@ -17,24 +18,22 @@ from flows.interference import (
     names,
     withhold,
 )
-from flows.members import FaultyClient, picture
-from flows.simulator import IN_FLIGHT
-from flows.world import World
+from flows.members import picture
+from flows.simulator import IN_FLIGHT, SimulatedSession
 
 from common.errors import ConfigurationError, RefusedError, SealcastError, SessionError, VerificationError
-from common.registrar_client import RegistrarClient
 from subscriber import inbox, postponed
 from subscriber.ledger import Ledger
 from subscriber.postponed import MOST_UNACKNOWLEDGED
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flows.members import Owner, Reader
+    from flows.world import World
 
-    from publisher.post import Posted
+    from common.arrivals import Message
 
 PASSING = [
     SessionError("nobody answers", code="no_registrar"),
@@ -178,6 +177,41 @@ def test_more_may_fail_than_the_broker_keeps_in_flight(world: World, alice: Owne
     assert_saved_once(bob, *posted)
 
 
+def test_images_that_cannot_be_had_keep_nobody_back_however_many(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postponed, "MOST", 3)
+    withhold(world, bob, IMAGES, ANNOUNCEMENTS)
+    bob.registrar.faults += [RefusedError("the registrar failed", code="internal")] * 5
+    broken = [alice.post() for _ in range(5)]
+    sound = alice.post()
+    bob.catch_up()
+    assert (len(bob.receiver.postponed), bob.ledger.mark(["#"])) == (3, None)
+    assert [saved["image_id"] for saved in bob.printer.named("saved")] == [sound.header.image_id]
+    # A crash would forget all of it, and begin with the first.
+    bob.restart()
+    bob.catch_up()
+    assert_saved_once(bob, *broken, sound)
+
+
+def test_those_that_may_not_wait_are_tried_again_all_the_same(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postponed, "MOST", 3)
+    withhold(world, bob, IMAGES, ANNOUNCEMENTS)
+    bob.registrar.faults += [RefusedError("the registrar failed", code="internal")] * 5
+    posted = [alice.post() for _ in range(5)]
+    bob.catch_up()
+    bob.catch_up()
+    assert len(bob.files) == 2
+    assert bob.ledger.mark(["#"]) is None
+    bob.receiver.try_postponed()
+    bob.catch_up()
+    assert bob.registrar.list("oldest", bob.ledger.mark(["#"])).images == ()
+    assert len(bob.printer.named("NEW_IMAGE")) == 5
+    assert_saved_once(bob, *posted)
+
+
 def test_what_is_let_go_is_caught_up_with(
     world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,69 +227,6 @@ def test_what_is_let_go_is_caught_up_with(
     bob.receiver.try_postponed()
     bob.catch_up()
     assert_saved_once(bob, *posted)
-
-
-PARTS = 400  # bytes; the picture is sealed in several of them
-
-
-def test_a_fetch_goes_on_where_it_was_cut(tmp_path: Path) -> None:
-    with World(tmp_path, fetch_part_size=PARTS) as world:
-        alice, bob = world.owner("alice"), world.reader("bob")
-        withhold(world, bob, IMAGES)
-        posted = alice.post()
-        bob.registrar.cuts += [PARTS, 2 * PARTS, 4 * PARTS]
-        bob.work()
-        for _ in range(3):
-            assert bob.files == []
-            bob.receiver.try_postponed()
-        assert bob.registrar.fetched(posted.header.image_id) == offsets(world, posted)
-        assert_saved_once(bob, posted)
-
-
-def test_an_image_that_gets_on_goes_first_and_one_that_does_not_keeps_nobody_back(tmp_path: Path) -> None:
-    with World(tmp_path, fetch_part_size=PARTS) as world:
-        alice, bob = world.owner("alice"), world.reader("bob")
-        withhold(world, bob, IMAGES)
-        first, second = alice.post(), alice.post()
-        bob.registrar.cuts += [PARTS, PARTS, 2 * PARTS, 2 * PARTS, 2 * PARTS]
-        bob.work()
-        for _ in range(2):
-            bob.receiver.try_postponed()
-        # The first had got on, so it went first; when it did not any more, the second had its turn.
-        assert bob.registrar.fetched(first.header.image_id) == [0, PARTS]
-        assert bob.registrar.fetched(second.header.image_id) == [0]
-        bob.registrar.cuts.clear()
-        for _ in range(2):
-            bob.receiver.try_postponed()
-        assert_saved_once(bob, first, second)
-
-
-def test_what_does_not_fit_what_was_begun_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with World(tmp_path, fetch_part_size=PARTS) as world:
-        alice, bob = world.owner("alice"), world.reader("bob")
-        withhold(world, bob, IMAGES)
-        posted = alice.post()
-        bob.registrar.cuts += [2 * PARTS]
-        with monkeypatch.context() as patch:
-            patch.setattr(FaultyClient, "fetch", spoil_what_was_begun)
-            bob.work()
-        bob.receiver.try_postponed()
-        every = offsets(world, posted)
-        assert bob.registrar.fetched(posted.header.image_id) == [*every, *every]
-        assert_saved_once(bob, posted)
-
-
-def offsets(world: World, posted: Posted) -> list[int]:
-    record = world.catalogue.get(posted.header.image_id)
-    assert record is not None
-    return list(range(0, record.sealed_size, PARTS))
-
-
-def spoil_what_was_begun(client: FaultyClient, image_id: uuid.UUID, maximum_size: int, begun: bytearray) -> None:
-    try:
-        RegistrarClient.fetch(client, image_id, maximum_size, begun)
-    finally:
-        begun[-1] ^= 1
 
 
 def test_while_nobody_answers_each_round_tries_one(world: World, alice: Owner, bob: Reader) -> None:
@@ -276,6 +247,28 @@ def test_while_nobody_answers_each_round_tries_one(world: World, alice: Owner, b
     assert [saved["image_id"] for saved in bob.printer.named("saved")] == [
         one.header.image_id for one in (*posted[1:], posted[0])
     ]
+    assert_saved_once(bob, *posted)
+
+
+def test_each_message_is_acknowledged_once(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withhold(world, bob, IMAGES)
+    monkeypatch.setattr(postponed, "MOST_UNACKNOWLEDGED", 1)
+    acknowledge, acknowledged = SimulatedSession.acknowledge, []
+
+    def note(session: SimulatedSession, message: Message) -> None:
+        if session is bob.session and message.packet_id:
+            acknowledged.append(message.packet_id)
+        acknowledge(session, message)
+
+    monkeypatch.setattr(SimulatedSession, "acknowledge", note)
+    bob.restart()
+    bob.registrar.faults += [RefusedError("the registrar failed", code="internal")] * 2
+    posted = [alice.post() for _ in range(3)]
+    bob.work()
+    bob.receiver.try_postponed()
+    assert len(acknowledged) == len(set(acknowledged)) == 3
     assert_saved_once(bob, *posted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from authorities import NOW
 from flows.interference import (
     ANNOUNCEMENTS,
@@ -20,13 +21,13 @@ from flows.world import World
 
 from common import certificates, topics
 from common.arrivals import Message
+from common.errors import RefusedError
 from subscriber.inbox import Inbox
 from subscriber.ledger import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
     from flows.members import Owner, Reader
 
 
@@ -173,7 +174,7 @@ def test_what_was_refused_can_be_fetched_once_more(world: World, alice: Owner, b
     bob.ledger.add(Entry("alice", posted.header.image_id, "public", "not_verified", world.clock()))
     bob.work()
     assert (bob.files, bob.session.unacknowledged) == ([], [])
-    assert bob.fetch(posted.header.image_id)
+    bob.fetch(posted.header.image_id)
     assert_saved_once(bob, posted)
 
 
@@ -181,10 +182,19 @@ def test_what_is_refused_once_more_stays_so(world: World, alice: Owner, bob: Rea
     world.reader("carol")
     posted = alice.post(to=["carol"])
     bob.work()
-    assert not bob.fetch(posted.header.image_id)
+    with pytest.raises(RefusedError, match="the image is for other people"):
+        bob.fetch(posted.header.image_id)
     assert names(bob) == ["NEW_IMAGE", "refused", "refused"]
     assert bob.entries == {str(posted.header.image_id): "not_recipient"}
     assert bob.files == []
+
+
+def test_what_another_program_has_saved_meanwhile_is_not_refused(alice: Owner, bob: Reader) -> None:
+    posted = alice.post()
+    bob.work()
+    bob.keeper.refuse(posted.item.topic, RefusedError("the image was removed by alice", code="removed"))
+    assert names(bob) == ["NEW_IMAGE", "saved"]
+    assert_saved_once(bob, posted)
 
 
 def test_a_removed_announcement_is_nothing_to_do(bob: Reader) -> None:

@@ -15,8 +15,8 @@ from sqlalchemy.exc import StatementError
 from common.errors import ConfigurationError, RefusedError
 from registrar.accounts import Accounts
 from registrar.catalogue import Catalogue
-from registrar.listing import Viewer
 from registrar.database import AccountRow, Table, migrate, open_database, transaction
+from registrar.listing import Viewer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -102,6 +102,25 @@ def test_an_image_that_comes_again_before_it_is_settled_is_the_same(tmp_path: Pa
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
+def test_what_is_saved_and_not_settled_yet_is_found(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path)
+    assert inbox.find_saved("alice", IMAGE_ID) is None
+    path = inbox.save(b"image", header())
+    assert inbox.find_saved("alice", IMAGE_ID) == (path, b"image")
+    assert inbox.find_saved("bob", IMAGE_ID) is None
+    path.unlink()
+    # It may have been written in part only.
+    assert inbox.find_saved("alice", IMAGE_ID) is None
+
+
+def test_a_saved_image_that_cannot_be_looked_for_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = Inbox(tmp_path)
+    inbox.save(b"image", header())
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda _: fail_with(errno.EIO))
+    with pytest.raises(ConfigurationError, match=r"cannot read .*: input/output error"):
+        inbox.find_saved("alice", IMAGE_ID)
+
+
 def test_what_a_crash_left_half_written_is_written_again(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path)
     (tmp_path / "alice").mkdir()
@@ -184,7 +203,8 @@ def test_an_image_that_cannot_be_saved_leaves_nothing_and_can_be_saved_later(
         with pytest.raises(ConfigurationError) as raised:
             inbox.save(b"image", header())
     assert raised.value.message == f"cannot save to {tmp_path / 'alice'}: no space left on device"
-    assert raised.value.code == "inbox"
+    # No word of another try, which a fetch for a person does not make.
+    assert (raised.value.code, raised.value.hint) == ("inbox", "make room, or mend the folder's permissions")
     assert list((tmp_path / "alice").iterdir()) == []
     assert inbox.save(b"image", header()).read_bytes() == b"image"
 
@@ -195,3 +215,4 @@ def test_a_file_in_place_of_the_owner_s_folder_stays(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         inbox.save(b"image", header())
     assert (tmp_path / "alice").read_text() == "in the way"
+    assert inbox.find_saved("alice", IMAGE_ID) is None

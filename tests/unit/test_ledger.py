@@ -124,14 +124,27 @@ def test_a_ledger_of_the_first_version_is_opened(tmp_path: Path) -> None:
         database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", old)
         database.execute("INSERT INTO subscriptions VALUES ('a')")
     database.close()
-    for _ in range(2):
-        with Ledger(tmp_path) as ledger:
+    for read_only in (True, False, False):
+        with Ledger(tmp_path, read_only=read_only) as ledger:
             assert ledger.entries(ONE) == [
                 Entry("alice", ONE, "public", SAVED, NOW, tmp_path / "boats.png", "ab" * 32, None)
             ]
+            if read_only:
+                continue
             assert ledger.mark(["#"]) is None
             ledger.add(entry(image_id=OTHER))
             assert ledger.replace_subscriptions(["a"]) == set()
+
+
+def test_what_is_only_read_makes_nothing_and_is_not_written(tmp_path: Path) -> None:
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert ledger.entries() == []
+    assert list(tmp_path.iterdir()) == []
+    with Ledger(tmp_path) as writing, Ledger(tmp_path, read_only=True) as ledger:
+        writing.add(entry())
+        assert ledger.entries() == [entry()]
+        with pytest.raises(ConfigurationError, match="readonly"):
+            ledger.add(entry("bob"))
 
 
 def test_a_mark_is_kept_and_moves_on(tmp_path: Path) -> None:
