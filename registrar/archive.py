@@ -98,12 +98,12 @@ class FolderArchive:
 
     def get(self, image_id: uuid.UUID) -> bytes:
         """Return an image."""
-        with _refusing(), self._open(image_id) as file:
+        with _refusing(reading=True), self._open(image_id) as file:
             return file.read()
 
     def read(self, image_id: uuid.UUID, offset: int, length: int) -> bytes:
         """Return a part of an image."""
-        with _refusing(), self._open(image_id) as file:
+        with _refusing(reading=True), self._open(image_id) as file:
             file.seek(offset)
             return file.read(length)
 
@@ -153,11 +153,11 @@ class FolderArchive:
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(*, reading: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _UNREADABLE:
+        if reading and error.errno in _UNREADABLE:
             raise RefusedError(
                 "a file of the registrar's archive cannot be read",
                 hint="tell whoever runs the registrar: registrar verify",

@@ -37,7 +37,9 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
     """
     retained = read_retained(session)
     rate = handlers.settings.rebuild_rate
-    published = _publish(session, _lost(trust_and_members(handlers, clock()), retained), rate)
+    published = _publish(
+        session, _lost(itertools.chain(trust(handlers, clock()), members(handlers, clock())), retained), rate
+    )
     for page in handlers.catalogue.pages():
         now = clock()
         lost = list(_lost((announcement(record, now) for record in page), retained))
@@ -51,12 +53,16 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
     return published + _publish(session, stale, rate)
 
 
-def trust_and_members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
+def trust(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
     """Yield what everybody needs before anything else."""
-    trust = handlers.authority.trust(now)
-    yield Publication(topics.TRUST_CA, certificates.to_pem(trust.root, trust.issuing))
+    trusted = handlers.authority.trust(now)
+    yield Publication(topics.TRUST_CA, certificates.to_pem(trusted.root, trusted.issuing))
     yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(handlers.certificate))
-    yield Publication(topics.TRUST_CRL, trust.crl.public_bytes(serialization.Encoding.PEM))
+    yield Publication(topics.TRUST_CRL, trusted.crl.public_bytes(serialization.Encoding.PEM))
+
+
+def members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
+    """Yield the certificate of every member's device."""
     for certificate in handlers.accounts.all_certificates(now):
         topic = topics.member(certificates.user_of(certificate), certificates.fingerprint(certificate))
         yield Publication(topic, certificates.to_pem(certificate))

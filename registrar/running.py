@@ -22,7 +22,7 @@ from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
-from registrar.retained import rebuild, trust_and_members
+from registrar.retained import rebuild, trust
 from registrar.service import Service, publish_retained
 
 if TYPE_CHECKING:
@@ -66,18 +66,24 @@ class Running:
         ):
             service = Service(self.handlers, members, enrolment, passwords, console.now)
             with contextlib.closing(service):
-                # Members need this before they can ask for anything; the announcements may take a while.
-                for publication in trust_and_members(self.handlers, console.now()):
-                    publish_retained(members, publication)
+                self._publish_trust(members)
                 service.subscribe()
-                with self._rebuilding(address, service):
+                with self._rebuilding(address, members, service):
                     yield service
 
     @contextlib.contextmanager
-    def _rebuilding(self, address: Address, service: Service) -> Iterator[None]:
+    def _rebuilding(self, address: Address, members: Session, service: Service) -> Iterator[None]:
         """Rebuild what the broker retains, now and after every reconnection, beside what is served."""
         wanted, ended = threading.Event(), threading.Event()
-        service.on_reconnection = wanted.set
+
+        def rebuild_soon() -> None:
+            wanted.set()
+            try:
+                self._publish_trust(members)
+            except SealcastError as error:
+                _log.warning("could not publish what is trusted, will try again: %s", error.message)
+
+        service.on_reconnection = rebuild_soon
         wanted.set()
         rebuilding = threading.Thread(target=self._rebuild, args=(address, wanted, ended), name="rebuild", daemon=True)
         rebuilding.start()
@@ -150,6 +156,11 @@ class Running:
             manual_acknowledgement=lasting,
         )
         return Session(address, f"{secret}-{role}", context, options)
+
+    def _publish_trust(self, members: Session) -> None:
+        """Publish what newcomers and members need before they can ask for anything; the rest may take a while."""
+        for publication in trust(self.handlers, console.now()):
+            publish_retained(members, publication)
 
     def _rebuild(self, address: Address, wanted: threading.Event, ended: threading.Event) -> None:
         """Rebuild what the broker retains each time it may have lost it; where that fails, try again."""

@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[Callable[[Client], dict[str, Any]], str]] = {
     "the first of all times": (lambda client: client.request(sent_at="0001-01-01T00:00:00+23:59"), "invalid_request"),
     "the last of all times": (lambda client: client.request(sent_at="9999-12-31T23:59:59-23:59"), "invalid_request"),
     "an image that is not there": (
-        lambda client: client.request("fetch", image_id=str(uuid.uuid4()), offset=0),
+        lambda client: client.request("fetch", owner=None, image_id=str(uuid.uuid4()), offset=0),
         "unknown_image",
     ),
     "no signing request": (lambda client: client.request("renew", csr="no CSR"), "invalid_csr"),

@@ -26,7 +26,9 @@ REQUESTS: list[messages.Request] = [
     MembersRequest(**COMMON, users=None),
     messages.StoreRequest(**COMMON, name="cat.png", size=0, sha256_sealed="0" * 64),
     messages.ReleaseRequest(**COMMON, image_ids=(IMAGE_ID,)),
-    messages.FetchRequest(**COMMON, image_id=IMAGE_ID, offset=0),
+    messages.FetchRequest(**COMMON, owner=None, image_id=IMAGE_ID, offset=0),
+    messages.ListRequest(**COMMON, order="oldest", mark=None, limit=100),
+    messages.RemoveRequest(**COMMON, image_id=IMAGE_ID),
 ]
 
 
@@ -203,7 +205,9 @@ def test_the_announcement_is_that_of_the_protocol() -> None:
 
 
 def test_bytes_are_base64url_with_padding() -> None:
-    part = FetchResult(topic="t", stored_at=NOW, sealed_size=4, offset=0, data=b"\xfb\xff\xfe\xff")
+    part = FetchResult(
+        topic="t", stored_at=NOW, sealed_size=4, sha256_sealed="0" * 64, offset=0, data=b"\xfb\xff\xfe\xff"
+    )
     members = json.loads(part.to_json())
     assert members["data"] == "-__-_w=="
     assert messages.read(FetchResult, json.dumps(members)) == part
