@@ -58,7 +58,8 @@ class Disk:
         return self._enter(sys.executable, "-c", PROGRAM, word, str(self._mounted / NAME), SCHEMA).strip()
 
     def make_read_only(self) -> None:
-        self._enter("mount", "-o", "remount,ro", str(self._mounted))
+        # The mount, not the file system: an ordinary user may not change the options of that one again.
+        self._enter("mount", "-o", "remount,bind,ro", str(self._mounted))
 
     def files(self) -> set[str]:
         return {path.name for path in self.disk.folder.iterdir()}
