@@ -13,7 +13,7 @@ from common.errors import SealcastError
 from common.files import make_private_folder
 from common.settings import load_settings
 from registrar.archive import open_archive
-from registrar.authority import Authority, refuse_initialised
+from registrar.authority import Authority, is_unfinished, refuse_initialised
 from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import migrate, open_database
 from registrar.running import Running, open_handlers
@@ -126,6 +126,10 @@ def restore_from(
     open_backup(folder)
     refuse_initialised(home)
     make_private_folder(home)
+    if is_unfinished(home):
+        # An earlier try was interrupted; another database than the folder's own is for its owner to empty.
+        for suffix in ("", "-wal", "-shm"):
+            (home / f"{DATABASE}{suffix}").unlink(missing_ok=True)
     engine = open_database(database_url(home, database))
     for record in restore(folder, home, engine, open_archive(archive_url(home, archive)), console.now()):
         report_damaged(printer, record)

@@ -15,7 +15,7 @@ from common.settings import SETTINGS_FILE
 from registrar import authority
 from registrar.archive import FolderArchive
 from registrar.catalogue import Catalogue, Removal
-from registrar.snapshot import restore_snapshot, write_snapshot
+from registrar.snapshot import demand_empty, restore_snapshot, write_snapshot
 from registrar.verifying import whole_image
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ def restore(folder: Path, home: Path, engine: Engine, archive: Archive, now: dt.
     Raises ConfigurationError where ``folder`` holds no complete backup, or something is in the way.
     """
     backup = open_backup(folder)
-    interrupted = authority.is_unfinished(home)
+    # Before anything is marked as begun: nobody's database is ever taken for what an interrupted try has left.
+    demand_empty(engine)
     with authority.making(home):
-        restore_snapshot(folder / DATABASE, engine, anew=interrupted)
+        restore_snapshot(folder / DATABASE, engine)
         yield from _copy_images(Catalogue(engine), backup, archive, now)
         _copy_files(folder, home)
         _forget_places(home / SETTINGS_FILE)

@@ -36,20 +36,21 @@ def write_snapshot(engine: Engine, path: Path) -> Engine:
     return snapshot
 
 
-def restore_snapshot(path: Path, engine: Engine, *, anew: bool) -> None:
-    """Fill an empty database from a snapshot; from now on it is another catalogue, in which readers begin anew.
-
-    ``anew`` overwrites what an interrupted try has left. Raises ConfigurationError, ``database``, where the database is
-    not empty.
-    """
+def demand_empty(engine: Engine) -> None:
+    """Raise ConfigurationError, ``database``, where somebody uses the database already."""
     migrate(engine)
-    snapshot = open_database(f"sqlite:///{path}")
-    migrate(snapshot)
-    with _explaining(), snapshot.connect() as source, engine.begin() as target:
-        if not anew and target.scalar(select(func.count()).select_from(AccountRow)):
+    with _explaining(), engine.connect() as connection:
+        if connection.scalar(select(func.count()).select_from(AccountRow)):
             raise ConfigurationError(
                 "the database is not empty", hint="give an empty one with --database", code="database"
             )
+
+
+def restore_snapshot(path: Path, engine: Engine) -> None:
+    """Fill an empty database from a snapshot; from now on it is another catalogue, in which readers begin anew."""
+    snapshot = open_database(f"sqlite:///{path}")
+    migrate(snapshot)
+    with _explaining(), snapshot.connect() as source, engine.begin() as target:
         _copy(source, target)
         target.execute(update(CatalogueRow).values(epoch=secrets.token_hex(8)))
     snapshot.dispose()
