@@ -1,0 +1,10 @@
+"""Reserve the place of what this issue needs for audit."""
+
+from __future__ import annotations
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Change nothing yet."""
