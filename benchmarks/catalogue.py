@@ -26,7 +26,8 @@ from common.settings import Settings
 from common.topics import new_image_id
 from registrar.archive_commands import database_url
 from registrar.broker import Doors
-from registrar.database import CatalogueRow, ImageRow, migrate, open_database
+from registrar.database import migrate, open_database
+from registrar.tables import CatalogueRow, ImageRow
 from subscriber.ledger import Ledger
 from tools.demo import free_ports
 

@@ -17,8 +17,9 @@ from sqlalchemy.orm import aliased
 
 from common import certificates
 from common.errors import RefusedError
-from registrar.database import AccountRow, CertificateRow, CrlNumberRow, DeviceRow, transaction
+from registrar.database import transaction
 from registrar.passwords import LOCKED
+from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Select

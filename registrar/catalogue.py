@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select, update
 
 from common.errors import RefusedError
-from registrar.database import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow, transaction
+from registrar.database import transaction
 from registrar.listing import Viewer, list_page
+from registrar.tables import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -6,8 +6,6 @@ with its default ``synchronous_commit``.
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid  # noqa: TC003 - SQLAlchemy reads the annotations at run time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,26 +13,10 @@ from typing import TYPE_CHECKING
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import (
-    URL,
-    BigInteger,
-    Connection,
-    Dialect,
-    Engine,
-    ForeignKey,
-    Index,
-    MetaData,
-    String,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
-from sqlalchemy import types as sql
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from common.errors import ConfigurationError, RefusedError
 from common.files import PRIVATE_FILE
@@ -48,133 +30,6 @@ _BUSY_TIMEOUT_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 5.0
 # Any number that no other user of the same PostgreSQL database takes as a lock.
 _MIGRATION_LOCK = 0x5EA1CA57
-
-
-class UtcDateTime(sql.TypeDecorator[dt.datetime]):
-    """An aware time in UTC, on databases with and without time zones."""
-
-    impl = sql.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the time in UTC; a naive one is a mistake in the program."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError("a naive time has no place in the database")
-        return value and value.astimezone(dt.UTC)
-
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - the same
-        """Return the time in UTC; SQLite gives it back without its zone."""
-        return value and (value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC))
-
-
-class Table(DeclarativeBase):
-    """The base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-
-
-class AccountRow(Table):
-    """A user and the Argon2id hash of the password."""
-
-    __tablename__ = "accounts"
-    user_name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    password_hash: Mapped[str] = mapped_column(String(255))
-    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-
-
-class DeviceRow(Table):
-    """A key, by its subject key identifier; it belongs to one user for ever."""
-
-    __tablename__ = "devices"
-    key_identifier: Mapped[bytes] = mapped_column(primary_key=True)
-    user_name: Mapped[str] = mapped_column(ForeignKey(AccountRow.user_name), index=True)
-
-
-class CertificateRow(Table):
-    """A certificate of a device; a higher ``ordinal`` is a later one."""
-
-    __tablename__ = "certificates"
-    ordinal: Mapped[int] = mapped_column(primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
-    key_identifier: Mapped[bytes] = mapped_column(ForeignKey(DeviceRow.key_identifier), index=True)
-    pem: Mapped[bytes]
-    issued_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-
-
-class CrlNumberRow(Table):
-    """The number of the latest CRL: one row."""
-
-    __tablename__ = "crl_number"
-    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-
-
-class CatalogueRow(Table):
-    """The catalogue itself, one row: which one it is, and the ordinal of its latest image."""
-
-    __tablename__ = "catalogue"
-    epoch: Mapped[str] = mapped_column(String(16), primary_key=True)
-    ordinal: Mapped[int] = mapped_column(BigInteger)
-
-
-class ImageRow(Table):
-    """A stored image; a higher ``ordinal`` was stored later."""
-
-    __tablename__ = "images"
-    __table_args__ = (
-        Index("ix_images_audience_ordinal", "audience", "ordinal"),
-        Index("ix_images_owner_ordinal", "owner", "ordinal"),
-    )
-    image_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    ordinal: Mapped[int] = mapped_column(BigInteger, unique=True)
-    owner: Mapped[str] = mapped_column(String(32))
-    channel: Mapped[str] = mapped_column(String(131))
-    name: Mapped[str | None] = mapped_column(String(255))
-    audience: Mapped[str] = mapped_column(String(7))
-    size: Mapped[int] = mapped_column(BigInteger)
-    sealed_size: Mapped[int] = mapped_column(BigInteger)
-    sha256_sealed: Mapped[str] = mapped_column(String(64))
-    wrapped_key: Mapped[bytes | None]
-    stored_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime, index=True)
-
-
-class RecipientRow(Table):
-    """Who an image for named people is for: the key identifier of each, with the image's ordinal."""
-
-    __tablename__ = "recipients"
-    key_identifier: Mapped[bytes] = mapped_column(primary_key=True)
-    ordinal: Mapped[int] = mapped_column(ForeignKey(ImageRow.ordinal), primary_key=True, index=True)
-
-
-class UsageRow(Table):
-    """How much of the archive an owner takes up."""
-
-    __tablename__ = "usage"
-    owner: Mapped[str] = mapped_column(String(32), primary_key=True)
-    images: Mapped[int] = mapped_column(BigInteger)
-    bytes: Mapped[int] = mapped_column(BigInteger)
-
-
-class RemovalRow(Table):
-    """An image that is gone for good, or an announced one that never came; ``settled`` once nothing is left of it."""
-
-    __tablename__ = "removals"
-    image_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    owner: Mapped[str] = mapped_column(String(32), primary_key=True)
-    channel: Mapped[str | None] = mapped_column(String(131))
-    reason: Mapped[str] = mapped_column(String(7))
-    removed_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    settled: Mapped[bool] = mapped_column(index=True)
 
 
 def open_database(url: str) -> Engine:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, union
 
-from registrar.database import CatalogueRow, ImageRow, RecipientRow
+from registrar.tables import CatalogueRow, ImageRow, RecipientRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

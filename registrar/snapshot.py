@@ -11,7 +11,8 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from common.errors import ConfigurationError
-from registrar.database import ONLY_READS, AccountRow, CatalogueRow, Table, migrate, open_database
+from registrar.database import ONLY_READS, migrate, open_database
+from registrar.tables import AccountRow, CatalogueRow, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

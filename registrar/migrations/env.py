@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from registrar.database import Table
+from registrar.tables import Table
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Table.metadata)
 context.run_migrations()

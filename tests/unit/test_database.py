@@ -15,8 +15,9 @@ from sqlalchemy.exc import StatementError
 from common.errors import ConfigurationError, RefusedError
 from registrar.accounts import Accounts
 from registrar.catalogue import Catalogue
-from registrar.database import AccountRow, Table, migrate, open_database, transaction
+from registrar.database import migrate, open_database, transaction
 from registrar.listing import Viewer
+from registrar.tables import AccountRow, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
