@@ -17,19 +17,19 @@ class Outcomes:
     """Futures by packet id, each for one sender and one acknowledgement."""
 
     def __init__(self) -> None:
-        self._futures: dict[int, Future[None]] = {}
+        self._futures: dict[int, Future[bool]] = {}
         self._lock = threading.Lock()
 
-    def of(self, packet_id: int) -> Future[None]:
+    def of(self, packet_id: int) -> Future[bool]:
         """Return the future of a packet: the second who asks gets that of the first, and the id is free again."""
         with self._lock:
             return self._futures.pop(packet_id, None) or self._futures.setdefault(packet_id, Future())
 
-    def conclude(self, packet_id: int, error: Exception | None) -> None:
-        """Tell the sender that the packet is acknowledged, or why it is refused."""
+    def conclude(self, packet_id: int, error: Exception | None, *, taken: bool = True) -> None:
+        """Tell the sender that the packet is acknowledged, and whether somebody takes it, or why it is refused."""
         future = self.of(packet_id)
         if error is None:
-            fulfil(future, None)
+            fulfil(future, taken)
         else:
             fail(future, error)
 

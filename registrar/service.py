@@ -266,7 +266,7 @@ def _store_request(message: Message) -> bytes:
         raise VerificationError("an image without its owner's store request") from error
 
 
-def publish_retained(session: Session, publication: Publication) -> Future[None]:
+def publish_retained(session: Session, publication: Publication) -> Future[bool]:
     """Have the broker retain a message; the future is done with its acknowledgement."""
     return session.publish(
         publication.topic,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +25,7 @@ from common.session.packets import (
     cause,
     connect_properties,
     disconnect_properties,
+    is_taken,
     make_client,
     publish_properties,
     read_publish,
@@ -33,7 +35,7 @@ from common.session.patience import Patience
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 QOS = 1
 KEEPALIVE_SECONDS = 60
 _SEND_RETAINED, _SEND_NO_RETAINED = 0, 2  # MQTT 5, section 3.8.3.1: retain handling
+_UNTAKEN_WAIT_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -164,8 +167,10 @@ class Session:
         correlation: bytes | None = None,
         user_properties: Mapping[str, str] | None = None,
         expiry: int | None = None,
-    ) -> Future[None]:
+    ) -> Future[bool]:
         """Publish at QoS 1; the future is done with the broker's acknowledgement, or fails with RefusedError.
+
+        Its result is False where the broker says that nobody has subscribed to the topic.
 
         After ``expiry`` seconds the broker forgets the message.
         """
@@ -190,16 +195,18 @@ class Session:
         """
         correlation = secrets.token_bytes(16)
         with self._arrivals.reply(correlation) as reply:
-            delivered = self.publish(
-                topic,
-                payload,
-                content_type=content_type,
-                response_topic=topics.reply(self.client_id, operation),
-                correlation=correlation,
-                user_properties=user_properties,
-                expiry=expiry,
+            self._deliver(
+                lambda: self.publish(
+                    topic,
+                    payload,
+                    content_type=content_type,
+                    response_topic=topics.reply(self.client_id, operation),
+                    correlation=correlation,
+                    user_properties=user_properties,
+                    expiry=expiry,
+                ),
+                self._options.delivery_timeout(len(payload)),
             )
-            self._await(delivered, self._options.delivery_timeout(len(payload)), "what was sent")
             self._arrivals.expect(correlation)
             try:
                 return reply.result(self._options.reply_timeout)
@@ -220,16 +227,24 @@ class Session:
         if wants_it and message.connection == self._connection:
             self._client.ack(message.packet_id, QOS)
 
-    def _await(self, outcome: Future[None], timeout: float, what: str) -> None:
+    def _deliver(self, publish: Callable[[], Future[bool]], timeout: float) -> None:
+        """Publish a request until somebody takes it: a registrar may be about to subscribe once more."""
+        deadline = time.monotonic() + self._options.reply_timeout
+        while not self._await(publish(), timeout, "what was sent"):
+            if time.monotonic() > deadline:
+                raise self._no_registrar()
+            time.sleep(_UNTAKEN_WAIT_SECONDS)
+
+    def _await(self, outcome: Future[bool], timeout: float, what: str) -> bool:
         try:
-            outcome.result(timeout)
+            return outcome.result(timeout)
         except TimeoutError:
             raise failures.unacknowledged(self._address, what) from None
 
     def _no_registrar(self) -> SessionError:
         return failures.no_registrar(self._address)
 
-    def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[None]:
+    def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[bool]:
         _, packet_id = self._client.subscribe(list(subscriptions.items()))
         return self._grants.of(packet_id or 0)
 
@@ -273,7 +288,7 @@ class Session:
         self, _client: Client, _data: object, packet_id: int, reason: ReasonCode, _properties: object
     ) -> None:
         # paho calls a refused publish delivered: only the reason code tells (measured).
-        self._deliveries.conclude(packet_id, refusal(reason if reason.is_failure else None))
+        self._deliveries.conclude(packet_id, refusal(reason if reason.is_failure else None), taken=is_taken(reason))
 
     def _on_message(self, _client: Client, _data: object, received: MQTTMessage) -> None:
         message = read_publish(received, self._connection)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from common.connection import SessionOptions
 
 _LONGEST_EXPIRY = 2**32 - 1  # seconds; MQTT 5, section 3.3.2.3.3
+_NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, section 3.4.2.1
 _UNSPECIFIED = 0x80  # MQTT 5, section 2.4; what paho says of every connection that ends without a DISCONNECT
 
 
@@ -113,6 +114,11 @@ def _send_at_once(_client: Client, _data: object, opened: SocketLike) -> None:
 def cause(reason: ReasonCode) -> str:
     """Return in words why a connection has ended."""
     return "the connection was cut" if reason.value == _UNSPECIFIED else str(reason).lower()
+
+
+def is_taken(reason: ReasonCode) -> bool:
+    """Tell whether a PUBACK leaves it open that somebody is subscribed; a broker need not say that nobody is."""
+    return bool(reason.value != _NO_MATCHING_SUBSCRIBERS)
 
 
 def refusal(reason: ReasonCode | None) -> RefusedError | None:

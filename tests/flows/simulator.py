@@ -202,10 +202,10 @@ class SimulatedSession(Session):
         correlation: bytes | None = None,
         user_properties: Mapping[str, str] | None = None,
         expiry: int | None = None,  # noqa: ARG002 - time does not pass here
-    ) -> Future[None]:
-        self._broker.publish(Message(topic, payload, retain, response_topic, correlation, user_properties or {}))
-        delivered: Future[None] = Future()
-        delivered.set_result(None)
+    ) -> Future[bool]:
+        message = Message(topic, payload, retain, response_topic, correlation, user_properties or {})
+        delivered: Future[bool] = Future()
+        delivered.set_result(self._broker.publish(message) > 0)
         return delivered
 
     def request(

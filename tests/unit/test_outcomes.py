@@ -19,7 +19,7 @@ def test_the_sender_learns_of_the_acknowledgement(*, acknowledged_first: bool) -
     if not acknowledged_first:
         assert not future.done()
         outcomes.conclude(7, None)
-    assert future.result(0) is None
+    assert future.result(0) is True
 
 
 @pytest.mark.parametrize("acknowledged_first", [True, False])
@@ -40,7 +40,7 @@ def test_a_packet_id_can_be_used_again() -> None:
     future = outcomes.of(7)
     assert not future.done()
     outcomes.conclude(7, None)
-    assert future.result(0) is None
+    assert future.result(0) is True
 
 
 def test_packets_do_not_get_each_others_outcome() -> None:
@@ -55,7 +55,7 @@ def test_senders_and_acknowledgements_in_many_threads() -> None:
     outcomes, count = Outcomes(), 2000
     start = threading.Barrier(2)
 
-    def send() -> list[Future[None]]:
+    def send() -> list[Future[bool]]:
         start.wait(10)
         return [outcomes.of(packet_id) for packet_id in range(count)]
 
@@ -67,7 +67,7 @@ def test_senders_and_acknowledgements_in_many_threads() -> None:
     with ThreadPoolExecutor(2) as pool:
         sending, acknowledging = pool.submit(send), pool.submit(acknowledge)
         acknowledging.result(10)
-        assert [future.result(10) for future in sending.result(10)] == [None] * count
+        assert [future.result(10) for future in sending.result(10)] == [True] * count
 
 
 def test_only_the_first_outcome_counts() -> None:

@@ -217,3 +217,16 @@ def test_what_came_over_an_earlier_connection_cannot_be_acknowledged() -> None:
         assert reader.unacknowledged == [f"{HERE}/2"]
         reader.acknowledge(new)
         assert reader.unacknowledged == []
+
+
+def test_a_request_that_nobody_takes_yet_is_made_again(broker: RealBroker) -> None:
+    with broker.connect(ONE) as asker, broker.connect(OTHER) as answerer, ThreadPoolExecutor(1) as pool:
+        asker.subscribe(topics.all_replies(ONE))
+        assert asker.publish(REQUEST, b"too early").result(10) is False
+        asked = pool.submit(asker.request, REQUEST, b"one", operation="members", user_properties={"name": "+1"})
+        # The broker says that nobody takes it: for this long a registrar comes back from a broker that forgot it.
+        assert not asked.done()
+        answerer.subscribe(topics.all_requests("members"))
+        answer(answerer, 1)
+        assert asked.result(10).payload == b"ONE+1"
+        assert asker.publish(REQUEST, b"in time").result(10) is True
