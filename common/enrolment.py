@@ -55,12 +55,14 @@ def enrol(
     password: str,
     contact: Contact,
     *,
+    token: str | None = None,
     key_size: int,
     options: SessionOptions,
     clock: Callable[[], dt.datetime],
 ) -> Enrolment:
     """Register ``user``, or log in on this device, and write its identity to ``home``.
 
+    A ``token`` is that of an invitation, or a code that makes the password the user's new one.
     Raises RefusedError with the registrar's code, VerificationError where broker or registrar are not the pinned ones.
     """
     topics.check_user_name(user)
@@ -75,6 +77,7 @@ def enrol(
             sent_at=clock(),
             user=user,
             password=SecretStr(password),
+            token=None if token is None else SecretStr(token),
             csr=certificates.make_csr(device.key, user),
         )
         sealed = encrypt(request.to_json(), [registrar], Cipher.AES_256_GCM)

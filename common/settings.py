@@ -6,7 +6,7 @@ environment wins. Sizes are bytes, times are seconds, lifetimes are days.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from pydantic_settings import (
@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     waiting_images: PositiveInt = 8
     waiting_bytes: PositiveInt = 96 * MEBIBYTE
 
+    # Who becomes a member: whoever comes, whoever was invited, nobody any more.
+    registration: Literal["open", "invitation", "closed"] = "open"
     minimum_password_length: PositiveInt = 15
     maximum_password_length: PositiveInt = 1024
     password_queue: NonNegativeInt = 32

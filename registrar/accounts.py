@@ -18,8 +18,9 @@ from sqlalchemy.orm import aliased
 from common import certificates
 from common.errors import RefusedError
 from registrar.database import transaction
-from registrar.passwords import LOCKED
+from registrar.passwords import LOCKED, login_failed
 from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
+from registrar.tokens import redeem
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Select
@@ -45,10 +46,15 @@ class Accounts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def create(self, user: str, password_hash: str, now: dt.datetime) -> None:
-        """Add an account; raises RefusedError, ``user_exists``, also where somebody else was a moment earlier."""
+    def create(self, user: str, password_hash: str, now: dt.datetime, *, invitation: str | None = None) -> None:
+        """Add an account, and use up the invitation that it needs, both or none.
+
+        Raises RefusedError, ``user_exists`` or ``login_failed``, also where somebody else was a moment earlier.
+        """
         try:
             with transaction(self._engine) as session:
+                if invitation is not None and not redeem(session, invitation, "invitation", user, now):
+                    raise login_failed()
                 session.add(AccountRow(user_name=user, password_hash=password_hash, created_at=now))
         except IntegrityError as error:
             raise RefusedError(f"the user name {user!r} is taken", code="user_exists") from error
@@ -58,6 +64,19 @@ class Accounts:
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user)
             return account.password_hash if account else None
+
+    def set_password(self, user: str, password_hash: str, now: dt.datetime, *, code: str | None = None) -> None:
+        """Replace a member's password, and use up the code that allows it, both or none.
+
+        Raises RefusedError, ``login_failed``, for a code that is not open, and for who is no member any more.
+        """
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user, with_for_update=True)
+            if account is None or account.revoked_at is not None:
+                raise login_failed()
+            if code is not None and not redeem(session, code, "reset", user, now):
+                raise login_failed()
+            account.password_hash = password_hash
 
     def add_certificate(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> list[str]:
         """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.

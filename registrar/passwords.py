@@ -119,6 +119,15 @@ _BLOCKLIST = _read_blocklist()
 _RUNS = _make_runs()
 
 
+def login_failed() -> RefusedError:
+    """Return the one refusal for a wrong name, password, invitation or code: it never tells which."""
+    return RefusedError(
+        "Login Failed",
+        hint="check the user name and the password, and the invitation or the code if there is one",
+        code="login_failed",
+    )
+
+
 def hash_password(password: str) -> str:
     """Return a fresh Argon2id hash in PHC string format."""
     argon2 = Argon2id(

@@ -24,6 +24,7 @@ from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
 from registrar.retained import rebuild, trust
 from registrar.service import Service, publish_retained
+from registrar.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,7 +190,7 @@ def open_handlers(
     migrate(engine)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
-    return Handlers(authority, key, certificate, Accounts(engine), Catalogue(engine), store, settings)
+    return Handlers(authority, key, certificate, Accounts(engine), Tokens(engine), Catalogue(engine), store, settings)
 
 
 def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid  # noqa: TC003 - SQLAlchemy reads the annotations at run time
+from typing import Literal
 
 from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, MetaData, String
 from sqlalchemy import types as sql
@@ -41,13 +42,25 @@ class Table(DeclarativeBase):
 
 
 class AccountRow(Table):
-    """A user and the Argon2id hash of the password."""
+    """A user and the Argon2id hash of the password; of one that was deleted, only that the name is not free."""
 
     __tablename__ = "accounts"
     user_name: Mapped[str] = mapped_column(String(32), primary_key=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+
+
+class TokenRow(Table):
+    """An invitation or a reset code that is open, by the SHA-256 of its token; ``user_name`` is None for anybody."""
+
+    __tablename__ = "tokens"
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[Literal["invitation", "reset"]] = mapped_column(String(10))
+    user_name: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
 
 
 class DeviceRow(Table):

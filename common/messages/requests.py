@@ -36,17 +36,18 @@ class BaseRequest(Message):
 
 
 class EnrolRequest(BaseRequest):
-    """Register a user, or log in on this device."""
+    """Register a user, or log in on this device; the token is an invitation's, or a code that resets the password."""
 
     operation: Literal["enrol"] = "enrol"
     user: str
     password: SecretStr
+    token: SecretStr | None = None
     csr: str
 
-    @field_serializer("password", when_used="json")
-    def _reveal_password(self, password: SecretStr) -> str:
+    @field_serializer("password", "token", when_used="json")
+    def _reveal(self, secret: SecretStr | None) -> str | None:
         # The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
-        return password.get_secret_value()
+        return None if secret is None else secret.get_secret_value()
 
 
 class RenewRequest(BaseRequest):

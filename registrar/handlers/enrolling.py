@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from registrar.tokens import Kind
+
 
 class Enrolling(Stores):
     """The operations ``enrol`` and ``renew``."""
@@ -24,7 +26,7 @@ class Enrolling(Stores):
         """Register an unknown user, or log a known one in, and certify this device's key.
 
         The rules come before any look-up, and each case costs one Argon2id, so neither words nor time tell whether a
-        user exists. Raises RefusedError.
+        user exists, unless whoever comes is registered. Raises RefusedError.
         """
         try:
             user = topics.check_user_name(request.user)
@@ -33,7 +35,8 @@ class Enrolling(Stores):
             raise RefusedError(error.message, hint=error.hint, code=error.code) from error
         password = request.password.get_secret_value()
         passwords.check_policy(password, user=user, settings=self.settings)
-        message = self._register_or_log_in(user, password, now)
+        token = None if request.token is None else request.token.get_secret_value()
+        message = self._admit(user, password, token, now)
         pem, publications = self._certify(public_key, user, now)
         return Outcome(messages.EnrolResult(message=message, certificate=pem), publications)
 
@@ -46,19 +49,35 @@ class Enrolling(Stores):
         pem, publications = self._certify(public_key, user, now)
         return Outcome(messages.RenewResult(certificate=pem), publications)
 
-    def _register_or_log_in(self, user: str, password: str, now: dt.datetime) -> messages.EnrolmentWords:
-        known = self.accounts.password_hash(user)
-        if known is None:
+    def _admit(self, user: str, password: str, token: str | None, now: dt.datetime) -> messages.EnrolmentWords:
+        """Register a new user, set the password that a code allows, or check a known one."""
+        kind = self.tokens.kind_of(token, user, now) if token is not None else None
+        known = self.accounts.password_hash(user) is not None
+        if known and kind == "reset":
+            self.accounts.set_password(user, passwords.hash_password(password), now, code=token)
+            return "Connection Successful"
+        if not known and self._may_register(token, kind):
             try:
-                self.accounts.create(user, passwords.hash_password(password), now)
-            except RefusedError:
-                # Registered from elsewhere since the look-up: the same as a login.
-                known = self.accounts.password_hash(user)
+                self.accounts.create(user, passwords.hash_password(password), now, invitation=token)
+            except RefusedError as error:
+                if error.code not in {"user_exists", "login_failed"}:
+                    raise
+                # The name, or the invitation, is taken since the look-up: the same as a login.
             else:
                 return "Registration Successful"
-        if known is None or not passwords.verify_password(password, known):
-            raise RefusedError("Login Failed", hint="check the user name and the password", code="login_failed")
+        self._demand_password(user, password)
         return "Connection Successful"
+
+    def _may_register(self, token: str | None, kind: Kind | None) -> bool:
+        if self.settings.registration == "closed":
+            return False
+        # Who shows a token wants to get in by it, and not as anybody.
+        return kind == "invitation" if token is not None else self.settings.registration == "open"
+
+    def _demand_password(self, user: str, password: str) -> None:
+        """Raise RefusedError, ``login_failed``, after the same time whether or not there is such a user."""
+        if not passwords.verify_password(password, self.accounts.password_hash(user) or passwords.LOCKED):
+            raise passwords.login_failed()
 
     def _certify(
         self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime

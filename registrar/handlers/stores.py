@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from registrar.archive import Archive
     from registrar.authority import Authority
     from registrar.catalogue import Catalogue, Record
+    from registrar.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The registrar's four stores, its own key and certificate, and its settings."""
+    """The registrar's stores, its own key and certificate, and its settings."""
 
     authority: Authority
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
     accounts: Accounts
+    tokens: Tokens
     catalogue: Catalogue
     archive: Archive
     settings: Settings

@@ -45,6 +45,7 @@ def enrolment(session: Session, **changes: Any) -> dict[str, Any]:  # noqa: ANN4
         "sent_at": now().isoformat(),
         "user": f"raw-{secrets.token_hex(4)}",
         "password": PASSWORD,
+        "token": None,
         "csr": CSR,
     } | changes
 

@@ -25,6 +25,7 @@ from registrar.database import migrate, open_database
 from registrar.handlers import Handlers
 from registrar.passwords import LOCKED, PasswordPool
 from registrar.service import Service
+from registrar.tokens import Tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,7 @@ class World:
             registrar.key,
             registrar.certificate,
             self.accounts,
+            Tokens(self._engine),
             self.catalogue,
             self.archive,
             self.settings,

@@ -21,6 +21,7 @@ COMMON = {"topic": "sealcast/v1/requests/x", "nonce": "ab" * 16, "sent_at": NOW}
 IMAGE_ID = uuid.UUID(int=7)
 REQUESTS: list[messages.Request] = [
     EnrolRequest(**COMMON, user="alice", password=SecretStr("a password"), csr="PEM"),
+    EnrolRequest(**COMMON, user="alice", password=SecretStr("a password"), token=SecretStr("a token"), csr="PEM"),
     messages.RenewRequest(**COMMON, csr="PEM"),
     MembersRequest(**COMMON, users=("alice", "bob")),
     MembersRequest(**COMMON, users=None),
