@@ -17,6 +17,7 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import reason
 from common.identity import Device, Identity, anonymous_client_id, certificate_in, check_own, save_enrolment
 from common.registrar_client import read_reply
+from common.revocation_lists import read_crls
 from common.session import Session
 
 if TYPE_CHECKING:
@@ -138,8 +139,7 @@ def _read_root(contact: Contact, options: SessionOptions, *, now: dt.datetime) -
 def _read_trust(session: Session, pin: str, *, now: dt.datetime) -> tuple[Trust, x509.Certificate]:
     session.follow(topics.TRUST_CA, topics.TRUST_CRL, topics.TRUST_REGISTRAR)
     root, issuing = certificates.read_authorities(session.latest(topics.TRUST_CA), pin=pin, now=now)
-    crl = certificates.read_crl(session.latest(topics.TRUST_CRL), issuing=issuing, now=now)
-    trust = Trust(root, issuing, crl)
+    trust = Trust(root, issuing, read_crls(session.latest(topics.TRUST_CRL), issuing=issuing, now=now))
     registrar = certificates.read_certificate(session.latest(topics.TRUST_REGISTRAR))
     try:
         certificates.check_registrar(registrar, trust, now=now)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from common import certificates, keys
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
 from common.files import make_private_folder, read_private, reason, write_private
+from common.revocation_lists import load_crls, read_crls
 from common.sealing import Reader
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def anonymous_client_id() -> str:
 class Identity:
     """An enrolled device: what it signs and reads with, and what it trusts.
 
-    Raises ConfigurationError where a file is missing, exposed or corrupt. ``trust`` holds the newest revocation list
-    that was seen; whoever checks a chain against one that is out of date fails closed.
+    Raises ConfigurationError where a file is missing, exposed or corrupt. ``trust`` holds every issuing CA that was
+    seen, and the newest revocation list of each; whoever checks a chain against one out of date fails closed.
     """
 
     def __init__(self, device: Device, *, now: dt.datetime) -> None:
@@ -100,7 +100,7 @@ class Identity:
             authorities = _read(self.home / AUTHORITIES)
             pin = certificates.fingerprint(x509.load_pem_x509_certificates(authorities)[0])
             root, issuing = certificates.read_authorities(authorities, pin=pin, now=now)
-            self.trust = Trust(root, issuing, x509.load_pem_x509_crl(_read(self.home / CRL)))
+            self.trust = Trust(root, issuing, load_crls(_read(self.home / CRL)))
             self.user = certificates.user_of(self.certificate)
             _read_former(self.home)
         except (ValueError, VerificationError) as error:
@@ -133,12 +133,22 @@ class Identity:
         current = certificates.read_certificate(_read(self.home / CERTIFICATE))
         return Reader(self.key, tuple(dict.fromkeys((current, self.certificate, *_read_former(self.home)))))
 
-    def accept_crl(self, pem: bytes, *, now: dt.datetime) -> None:
-        """Keep a revocation list, unless it is older than the one at hand; raises VerificationError."""
-        crl = certificates.read_crl(pem, issuing=self.trust.issuing, now=now, previous=self.trust.crl)
-        if crl != self.trust.crl:
-            write_private(self.home / CRL, pem)
-            self.trust = Trust(self.trust.root, self.trust.issuing, crl)
+    def accept_trust(self, authorities: bytes, crls: bytes, *, now: dt.datetime) -> None:
+        """Take over the payloads of ``trust/ca`` and ``trust/crl``; raises VerificationError.
+
+        Nothing that is known is lost to older ones: an issuing CA stays until its own end, a list until a newer comes.
+        """
+        root = self.trust.root
+        _, offered = certificates.read_authorities(authorities, pin=certificates.fingerprint(root), now=now)
+        known = (one for one in self.trust.issuing if one not in offered and certificates.is_valid(one, now))
+        newest = sorted((*offered, *known), key=lambda one: one.not_valid_before_utc, reverse=True)
+        issuing = tuple(newest[: certificates.MOST_ISSUING])
+        trust = Trust(root, issuing, read_crls(crls, issuing=issuing, now=now, previous=self.trust.crls))
+        if trust.ca_pem != self.trust.ca_pem:
+            write_private(self.home / AUTHORITIES, trust.ca_pem)
+        if trust.crl_pem != self.trust.crl_pem:
+            write_private(self.home / CRL, trust.crl_pem)
+        self.trust = trust
 
     def accept_registrar(self, certificate: x509.Certificate, *, now: dt.datetime) -> None:
         """Keep the registrar's certificate; raises VerificationError unless it is one."""
@@ -161,9 +171,9 @@ def save_enrolment(device: Device, certificate: x509.Certificate, registrar: x50
     earlier = certificate_in(device.home)
     if earlier is not None and earlier.public_key() == device.key.public_key():
         _add_former(device.home, earlier)
-    write_private(device.home / AUTHORITIES, certificates.to_pem(trust.root, trust.issuing))
+    write_private(device.home / AUTHORITIES, trust.ca_pem)
     write_private(device.home / REGISTRAR, certificates.to_pem(registrar))
-    write_private(device.home / CRL, trust.crl.public_bytes(serialization.Encoding.PEM))
+    write_private(device.home / CRL, trust.crl_pem)
     write_private(device.home / CERTIFICATE, certificates.to_pem(certificate))
 
 

@@ -45,22 +45,25 @@ class RegistrarClient:
         self._clock = clock
 
     def join(self) -> None:
-        """Subscribe to one's replies and to what is trusted; take over the newest revocation list.
+        """Subscribe to one's replies and to what is trusted; take over the newest authorities and revocation lists.
 
-        A broker that has lost the list costs the connect timeout; the one at hand is used while it is in date.
+        A broker that has lost them costs the connect timeout; those at hand are used while they are in date.
         """
-        self._session.follow(topics.TRUST_CRL, topics.TRUST_REGISTRAR)
+        self._session.follow(topics.TRUST_CA, topics.TRUST_CRL, topics.TRUST_REGISTRAR)
         self._session.subscribe(topics.all_replies(self._session.client_id))
         self.refresh_trust()
 
     def refresh_trust(self) -> None:
-        """Take over the newest revocation list that has arrived; raises SessionError without one that is in date."""
+        """Take over what has arrived of authorities and revocation lists; raises SessionError without a list in date.
+
+        The lists are waited for first: a broker that has lost everything is waited for once.
+        """
         now = self._clock()
         try:
-            self._identity.accept_crl(self._session.latest(topics.TRUST_CRL), now=now)
+            crls, authorities = self._session.latest(topics.TRUST_CRL), self._session.latest(topics.TRUST_CA)
+            self._identity.accept_trust(authorities, crls, now=now)
         except (SessionError, VerificationError) as error:
-            next_update = self._identity.trust.crl.next_update_utc
-            if next_update is None or next_update <= now:
+            if not self._identity.trust.is_current(now):
                 raise SessionError(
                     "there is no revocation list that is in date, so nobody can be trusted",
                     hint="check this device's clock, and that the registrar is running (registrar serve)",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common import images, messages, topics
-from common.certificates import REGISTRAR_NAME, check_member, common_name, fingerprint, subject_key_identifier
+from common import images, messages, profiles, topics
+from common.certificates import check_member, fingerprint, subject_key_identifier
 from common.enveloping import encrypt, read_envelope, unwrap_key
 from common.errors import ImageError, VerificationError
 from common.messages import ImageHeader
@@ -184,7 +184,9 @@ def _check_audience(header: ImageHeader, reader: Reader, *, released: bool) -> N
     is_named = any(fingerprint(certificate) in header.recipients for certificate in reader.certificates)
     if not is_named and not (released and header.audience == "members"):
         raise VerificationError("the owner did not name this reader as a recipient")
-    is_registrar = any(certificate.subject == common_name(REGISTRAR_NAME) for certificate in reader.certificates)
+    is_registrar = any(
+        certificate.subject == profiles.common_name(profiles.REGISTRAR_NAME) for certificate in reader.certificates
+    )
     if is_registrar and header.audience != "members":
         raise VerificationError("an image for named people is encrypted to the registrar")
 

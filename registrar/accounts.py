@@ -169,8 +169,8 @@ class Accounts:
                 row.revoked_at = now
             return [x509.load_pem_x509_certificate(row.pem) for row in rows if row.expires_at > now]
 
-    def revoked(self, now: dt.datetime) -> list[tuple[int, dt.datetime]]:
-        """Return (serial number, time of revocation) of all that belong on a CRL."""
+    def revoked(self, now: dt.datetime) -> list[tuple[x509.Certificate, dt.datetime]]:
+        """Return (certificate, time of revocation) of all that belong on a CRL."""
         query = (
             select(CertificateRow.pem, CertificateRow.revoked_at)
             .where(CertificateRow.revoked_at.is_not(None), CertificateRow.expires_at > now - _LISTED_AFTER_EXPIRY)
@@ -178,7 +178,7 @@ class Accounts:
         )
         with transaction(self._engine) as session:
             return [
-                (x509.load_pem_x509_certificate(pem).serial_number, revoked_at)
+                (x509.load_pem_x509_certificate(pem), revoked_at)
                 for pem, revoked_at in session.execute(query)
                 if revoked_at is not None
             ]

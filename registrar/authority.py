@@ -1,8 +1,8 @@
 """Makes and keeps the certificate authority, and signs; knows neither accounts nor topics (docs/protocol.md, "Trust").
 
-Under the registrar's home: ``authority/`` (root and issuing CA with their keys; ``root.key`` can be moved away),
+Under the registrar's home: ``authority/`` (root and issuing CAs with their keys; ``root.key`` can be moved away),
 ``registrar.key`` and ``registrar.pem``, and ``broker/trust/`` with all that the broker reads: ``ca.pem`` (root and
-issuing CA), ``broker.pem`` (with the issuing CA behind it), ``broker.key`` and ``crl.pem``.
+issuing CAs), ``broker.pem`` (with its issuing CA behind it), ``broker.key`` and ``crl.pem`` (a list of each).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from common import certificates, keys
+from common import certificates, keys, profiles, revocation_lists
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
-from common.files import flush_folder, make_private_folder, read_private, reason, write_private
+from common.files import flush_folder, make_private_folder, write_private
+from common.revocation_lists import read_crls
+from registrar.authority_files import damaged, read, read_certificate, read_certificates, read_key, read_key_of
+from registrar.certifying import ISSUING_NAME, begin, certificate_builder, sign_issuing, sign_root
 from registrar.host_names import host_names
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 ROOT_KEY, ROOT = "authority/root.key", "authority/root.pem"
+# The certificates are together, newest first; of the keys this is the first, see ``issuing_key_file``.
 ISSUING_KEY, ISSUING = "authority/issuing.key", "authority/issuing.pem"
 REGISTRAR_KEY, REGISTRAR = "registrar.key", "registrar.pem"
 BROKER_KEY, BROKER = "broker/trust/broker.key", "broker/trust/broker.pem"
@@ -39,22 +43,35 @@ BROKER_AUTHORITIES, BROKER_CRL = "broker/trust/ca.pem", "broker/trust/crl.pem"
 
 # There from before the first file until after the last: what a crash left is no authority and may be overwritten.
 _UNFINISHED = ".unfinished"
-_ROOT_NAME, _ISSUING_NAME, _BROKER_NAME = "Sealcast root CA", "Sealcast issuing CA", "broker"
+_BROKER_NAME = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An issuing CA: its certificate and its key."""
+
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey
+
+    @property
+    def public_key(self) -> rsa.RSAPublicKey:
+        """The key that its signatures are checked with."""
+        return self.key.public_key()
+
+    def has_signed(self, certificate: x509.Certificate) -> bool:
+        """Tell whether a certificate of our own is one of this CA's, by its authority key identifier."""
+        identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        return identifier == x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """The issuing CA: signs end certificates and revocation lists.
-
-    What it signs is valid from ``clock_tolerance`` before the time of signing, so that it is accepted at once where a
-    clock is behind.
-    """
+    """The issuing CAs, newest first: the newest signs end certificates, and each its own revocation list."""
 
     home: Path
     settings: Settings
     root: x509.Certificate
-    issuing: x509.Certificate
-    issuing_key: rsa.RSAPrivateKey
+    issuers: tuple[Issuer, ...]
 
     @classmethod
     def load(cls, home: Path, settings: Settings) -> Self:
@@ -69,100 +86,122 @@ class Authority:
                 hint="make one with `registrar init`, or name its folder with --home",
                 code="no_authority",
             )
-        root, issuing = _read_certificate(home / ROOT), _read_certificate(home / ISSUING)
+        root, issuing = read_certificate(home / ROOT), read_certificates(home / ISSUING)
         try:
-            issuing.verify_directly_issued_by(root)
+            for certificate in issuing:
+                certificate.verify_directly_issued_by(root)
+            key_files = issuing_key_files(home)
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-            raise _damaged(home / ISSUING) from error
-        return cls(home, settings, root, issuing, _read_key(home / ISSUING_KEY, issuing))
+            raise damaged(home / ISSUING) from error
+        pairs = zip(issuing, key_files, strict=True)
+        return cls(home, settings, root, tuple(Issuer(one, read_key_of(one, home / file)) for one, file in pairs))
+
+    @property
+    def newest(self) -> Issuer:
+        """The issuing CA that signs now."""
+        return self.issuers[0]
+
+    @property
+    def issuing(self) -> tuple[x509.Certificate, ...]:
+        """The certificates of the issuing CAs, newest first."""
+        return tuple(issuer.certificate for issuer in self.issuers)
 
     def trust(self, now: dt.datetime) -> Trust:
-        """Return what chains are checked against, with the CRL that the broker has.
+        """Return what chains are checked against, with the CRLs that the broker has.
 
-        Raises VerificationError where the CRL is damaged or out of date (see ``needs_crl``).
+        Raises VerificationError where the CRLs are damaged or out of date (see ``needs_crls``).
         """
-        pem = _read(self.home / BROKER_CRL)
-        return Trust(self.root, self.issuing, certificates.read_crl(pem, issuing=self.issuing, now=now))
+        crls = read_crls(read(self.home / BROKER_CRL), issuing=self.issuing, now=now)
+        return Trust(self.root, self.issuing, crls)
 
-    def needs_crl(self, now: dt.datetime) -> bool:
-        """Tell whether a new CRL is due: after ``crl_reissue_days``, or where the broker has none that holds."""
+    def needs_crls(self, now: dt.datetime) -> bool:
+        """Tell whether new CRLs are due: after ``crl_reissue_days``, or where the broker lacks that of one CA."""
         try:
-            issued = self.trust(now).crl.last_update_utc
+            crls = self.trust(now).crls
         except (VerificationError, ConfigurationError):
             return True
-        return now - issued >= dt.timedelta(days=self.settings.crl_reissue_days)
+        age = dt.timedelta(days=self.settings.crl_reissue_days)
+        return len(crls) < len(self.issuers) or any(now - crl.last_update_utc >= age for crl in crls)
 
     def sign_member(self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime) -> x509.Certificate:
         """Return a certificate for a key of this user."""
-        names = [x509.UniformResourceIdentifier(certificates.MEMBER_URI_HEAD + user)]
-        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), names)
+        names = [x509.UniformResourceIdentifier(profiles.MEMBER_URI_HEAD + user)]
+        profile = profiles.end_extensions(public_key, self.newest.public_key, names)
         return self._sign(public_key, user, profile, days=self.settings.member_certificate_days, now=now)
 
     def sign_registrar(self, public_key: rsa.RSAPublicKey, now: dt.datetime) -> x509.Certificate:
         """Return a certificate for the registrar's key."""
-        names = [x509.UniformResourceIdentifier(certificates.REGISTRAR_URI)]
-        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), names)
+        names = [x509.UniformResourceIdentifier(profiles.REGISTRAR_URI)]
+        profile = profiles.end_extensions(public_key, self.newest.public_key, names)
         days = self.settings.service_certificate_days
-        return self._sign(public_key, certificates.REGISTRAR_NAME, profile, days=days, now=now)
+        return self._sign(public_key, profiles.REGISTRAR_NAME, profile, days=days, now=now)
 
     def sign_broker(
         self, public_key: rsa.RSAPublicKey, hosts: Sequence[x509.GeneralName], now: dt.datetime
     ) -> x509.Certificate:
         """Return a server certificate for the broker's key and its host names."""
         usages = [ExtendedKeyUsageOID.SERVER_AUTH]
-        profile = certificates.end_extensions(public_key, self.issuing_key.public_key(), hosts, usages)
+        profile = profiles.end_extensions(public_key, self.newest.public_key, hosts, usages)
         return self._sign(public_key, _BROKER_NAME, profile, days=self.settings.service_certificate_days, now=now)
 
     def _sign(
         self,
         public_key: rsa.RSAPublicKey,
         name: str,
-        extensions: certificates.Extensions,
+        extensions: profiles.Extensions,
         *,
         days: int,
         now: dt.datetime,
     ) -> x509.Certificate:
         # No certificate outlives its issuer: path validation would fail from then on.
-        end = min(now + dt.timedelta(days=days), self.issuing.not_valid_after_utc)
-        builder = _builder(name, public_key, extensions).issuer_name(self.issuing.subject)
-        builder = builder.not_valid_before(_start(now, self.settings)).not_valid_after(end)
-        return builder.sign(self.issuing_key, hashes.SHA256())
+        end = min(now + dt.timedelta(days=days), self.newest.certificate.not_valid_after_utc)
+        builder = certificate_builder(name, public_key, extensions).issuer_name(self.newest.certificate.subject)
+        builder = builder.not_valid_before(begin(now, self.settings)).not_valid_after(end)
+        return builder.sign(self.newest.key, hashes.SHA256())
 
-    def issue_crl(
-        self, revoked: Iterable[tuple[int, dt.datetime]], number: int, now: dt.datetime
+    def issue_crls(
+        self, revoked: Iterable[tuple[x509.Certificate, dt.datetime]], number: int, now: dt.datetime
+    ) -> tuple[x509.CertificateRevocationList, ...]:
+        """Return the CRL of each issuing CA, current for ``crl_days``.
+
+        ``revoked`` are certificates and when they were revoked; each is on the list of the CA that has signed it.
+        """
+        entries = list(revoked)
+        return tuple(self._issue_crl(issuer, entries, number, now) for issuer in self.issuers)
+
+    def _issue_crl(
+        self,
+        issuer: Issuer,
+        revoked: Iterable[tuple[x509.Certificate, dt.datetime]],
+        number: int,
+        now: dt.datetime,
     ) -> x509.CertificateRevocationList:
-        """Return a CRL with these (serial number, time of revocation), current for ``crl_days``."""
-        issuing_key = self.issuing_key.public_key()
         builder = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(self.issuing.subject)
-            .last_update(_start(now, self.settings))
+            .issuer_name(issuer.certificate.subject)
+            .last_update(begin(now, self.settings))
             .next_update(now + dt.timedelta(days=self.settings.crl_days))
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing_key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key), critical=False)
             .add_extension(x509.CRLNumber(number), critical=False)
         )
-        for serial, revoked_at in revoked:
-            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(revoked_at)
-            builder = builder.add_revoked_certificate(entry.build())
-        return builder.sign(self.issuing_key, hashes.SHA256())
+        for certificate, revoked_at in revoked:
+            if issuer.has_signed(certificate):
+                entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+                builder = builder.add_revoked_certificate(entry.revocation_date(revoked_at).build())
+        return builder.sign(issuer.key, hashes.SHA256())
 
     def replace_broker(self, hosts: Iterable[str], now: dt.datetime) -> None:
         """Give the broker's key a certificate for these host names and addresses."""
         names = host_names(hosts)
-        try:
-            key = keys.read(read_private(self.home / BROKER_KEY))
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-            raise _damaged(self.home / BROKER_KEY) from error
-        write_private(
-            self.home / BROKER, certificates.to_pem(self.sign_broker(key.public_key(), names, now), self.issuing)
-        )
+        key = read_key(self.home / BROKER_KEY).public_key()
+        write_private(self.home / BROKER, certificates.to_pem(self.sign_broker(key, names, now), *self.issuing[:1]))
 
-    def write_crl(self, crl: x509.CertificateRevocationList) -> None:
-        """Put the CRL where the broker reads it on SIGHUP, as a whole.
+    def write_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> None:
+        """Put the CRLs where the broker reads them on SIGHUP, as a whole.
 
-        Mosquitto 2.0.11 lets everyone in after an empty or missing one (measured).
+        Mosquitto 2.0.11 lets everyone in after an empty or missing file (measured).
         """
-        write_private(self.home / BROKER_CRL, crl.public_bytes(serialization.Encoding.PEM))
+        write_private(self.home / BROKER_CRL, revocation_lists.to_pem(crls))
 
 
 def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.datetime) -> Authority:
@@ -174,9 +213,9 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     broker_names = host_names(hosts)
     refuse_initialised(home)
     root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
-    root = _sign_authority(_ROOT_NAME, root_key, root_key, path_length=1, settings=settings, now=now)
-    issuing = _sign_authority(_ISSUING_NAME, issuing_key, root_key, path_length=0, settings=settings, now=now)
-    authority = Authority(home, settings, root, issuing, issuing_key)
+    root = sign_root(root_key, settings, now)
+    issuing = sign_issuing(1, issuing_key, root=root, root_key=root_key, settings=settings, now=now)
+    authority = Authority(home, settings, root, (Issuer(issuing, issuing_key),))
     registrar = authority.sign_registrar(registrar_key.public_key(), now)
     broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
 
@@ -194,7 +233,7 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     with making(home):
         for name, content in files.items():
             write_private(home / name, content)
-        authority.write_crl(authority.issue_crl([], int(now.timestamp()), now))
+        authority.write_crls(authority.issue_crls([], int(now.timestamp()), now))
     return authority
 
 
@@ -225,68 +264,23 @@ def making(home: Path) -> Iterator[None]:
     flush_folder(home)
 
 
+def issuing_key_file(number: int) -> str:
+    """Return the file with the key of the first (1) or a later issuing CA, under the home."""
+    return ISSUING_KEY if number == 1 else f"authority/issuing-{number}.key"
+
+
+def issuing_key_files(home: Path) -> list[str]:
+    """Return the files with the keys of all issuing CAs; raises ConfigurationError where these are damaged."""
+    return [issuing_key_file(number_of(issuing)) for issuing in read_certificates(home / ISSUING)]
+
+
+def number_of(issuing: x509.Certificate) -> int:
+    """Return which of the issuing CAs of its root this is, as its CN says: the first is 1."""
+    name = str(issuing.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    return int(name.removeprefix(ISSUING_NAME) or 1)
+
+
 def load_registrar(home: Path) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
     """Return the registrar's key and certificate; raises ConfigurationError like ``Authority.load``."""
-    certificate = _read_certificate(home / REGISTRAR)
-    return _read_key(home / REGISTRAR_KEY, certificate), certificate
-
-
-def _sign_authority(
-    name: str,
-    key: rsa.RSAPrivateKey,
-    root_key: rsa.RSAPrivateKey,
-    *,
-    path_length: int,
-    settings: Settings,
-    now: dt.datetime,
-) -> x509.Certificate:
-    extensions = certificates.authority_extensions(key.public_key(), root_key.public_key(), path_length=path_length)
-    builder = _builder(name, key.public_key(), extensions).issuer_name(certificates.common_name(_ROOT_NAME))
-    builder = builder.not_valid_before(_start(now, settings))
-    return builder.not_valid_after(now + dt.timedelta(days=settings.authority_days)).sign(root_key, hashes.SHA256())
-
-
-def _builder(name: str, public_key: rsa.RSAPublicKey, extensions: certificates.Extensions) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder().subject_name(certificates.common_name(name)).public_key(public_key)
-    builder = builder.serial_number(x509.random_serial_number())
-    for extension in extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    return builder
-
-
-def _start(now: dt.datetime, settings: Settings) -> dt.datetime:
-    return now - dt.timedelta(seconds=settings.clock_tolerance)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot read {path}: {reason(error)}", hint="restore it from a backup", code="unreadable"
-        ) from error
-
-
-def _read_certificate(path: Path) -> x509.Certificate:
-    try:
-        return certificates.read_certificate(_read(path))
-    except VerificationError as error:
-        raise _damaged(path) from error
-
-
-def _read_key(path: Path, certificate: x509.Certificate) -> rsa.RSAPrivateKey:
-    try:
-        key = keys.read(read_private(path))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-        raise _damaged(path) from error
-    if key.public_key() != certificate.public_key():
-        raise _damaged(path)
-    return key
-
-
-def _damaged(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} is damaged, or does not belong to the other files of the authority",
-        hint="restore the folder from a backup",
-        code="corrupt_authority",
-    )
+    certificate = read_certificate(home / REGISTRAR)
+    return read_key_of(certificate, home / REGISTRAR_KEY), certificate

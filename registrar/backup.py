@@ -34,7 +34,6 @@ _COMPLETE = "complete"  # written last: a backup without it is none
 _ALWAYS = (
     authority.ROOT,
     authority.ISSUING,
-    authority.ISSUING_KEY,
     authority.REGISTRAR,
     authority.REGISTRAR_KEY,
     authority.BROKER,
@@ -92,7 +91,8 @@ def open_backup(folder: Path) -> FolderArchive:
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    for name in (*_ALWAYS, *(name for name in _SOMETIMES if (source / name).exists())):
+    issuing_keys = authority.issuing_key_files(source)
+    for name in (*_ALWAYS, *issuing_keys, *(name for name in _SOMETIMES if (source / name).exists())):
         make_private_folder((target / name).parent)
         try:
             write_private(target / name, (source / name).read_bytes())

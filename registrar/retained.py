@@ -10,8 +10,6 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-
 from common import certificates, topics
 from common.arrivals import Message
 from common.errors import SessionError
@@ -56,9 +54,9 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
 def trust(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
     """Yield what everybody needs before anything else."""
     trusted = handlers.authority.trust(now)
-    yield Publication(topics.TRUST_CA, certificates.to_pem(trusted.root, trusted.issuing))
+    yield Publication(topics.TRUST_CA, trusted.ca_pem)
     yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(handlers.certificate))
-    yield Publication(topics.TRUST_CRL, trusted.crl.public_bytes(serialization.Encoding.PEM))
+    yield Publication(topics.TRUST_CRL, trusted.crl_pem)
 
 
 def members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:

@@ -131,12 +131,12 @@ class Running:
         What keeps it from being issued, a full disk or a busy database, is logged: the one at hand is good for weeks.
         """
         now = console.now()
-        if not self.handlers.authority.needs_crl(now):
+        if not self.handlers.authority.needs_crls(now):
             return False
         accounts = self.handlers.accounts
         try:
-            crl = self.handlers.authority.issue_crl(accounts.revoked(now), accounts.next_crl_number(now), now)
-            self.handlers.authority.write_crl(crl)
+            crls = self.handlers.authority.issue_crls(accounts.revoked(now), accounts.next_crl_number(now), now)
+            self.handlers.authority.write_crls(crls)
         except SealcastError as error:
             _log.warning("could not issue a new revocation list, will try again: %s", error.message)
             return False

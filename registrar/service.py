@@ -13,8 +13,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-
 from common import messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
@@ -97,9 +95,9 @@ class Service:
             self._enrolment.acknowledge(arrived)
 
     def publish_crl(self) -> None:
-        """Publish the revocation list that was issued last."""
-        crl = self._authority.trust(self._clock()).crl
-        publish_retained(self._members, Publication(topics.TRUST_CRL, crl.public_bytes(serialization.Encoding.PEM)))
+        """Publish the revocation lists that were issued last."""
+        trust = self._authority.trust(self._clock())
+        publish_retained(self._members, Publication(topics.TRUST_CRL, trust.crl_pem))
 
     def clear_away(self) -> bool:
         """Remove some images whose time is over, and return whether there may be more.

@@ -145,7 +145,7 @@ class Authorities:
         return builder.sign(self.issuing.key, hashes.SHA256())
 
     def trust(self, revoked: Mapping[x509.Certificate, dt.datetime] | None = None) -> Trust:
-        return Trust(self.root.certificate, self.issuing.certificate, self.crl(revoked))
+        return Trust(self.root.certificate, (self.issuing.certificate,), (self.crl(revoked),))
 
 
 @functools.cache

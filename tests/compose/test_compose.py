@@ -41,7 +41,7 @@ accounts = Accounts(open_database("sqlite:///{HOME}/registrar.sqlite3"))
 authority = Authority.load(Path("{HOME}"), load_settings(Path("{HOME}")))
 now = console.now()
 accounts.revoke(sys.argv[1], now)
-authority.write_crl(authority.issue_crl(accounts.revoked(now), accounts.next_crl_number(now), now))
+authority.write_crls(authority.issue_crls(accounts.revoked(now), accounts.next_crl_number(now), now))
 """
 
 Done = subprocess.CompletedProcess[str]

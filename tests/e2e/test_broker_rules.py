@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,24 +172,23 @@ def test_a_certificate_of_another_authority_is_shut_out(doorway: Doorway, tmp_pa
 
 def test_a_revoked_certificate_is_shut_out(doorway: Doorway) -> None:
     certificate, _ = doorway.credentials("bob")
-    serial = certificates.read_certificate(certificate.read_bytes()).serial_number
+    revoked = certificates.read_certificate(certificate.read_bytes())
     with doorway.session("bob"):
         pass
-    crl = doorway.authority.issue_crl([(serial, NOW)], 2, NOW)
+    crls = doorway.authority.issue_crls([(revoked, NOW)], 2, NOW)
     home = doorway.home.parent / "revoking"
     doors = Doors("127.0.0.1", *free_ports(2))
     (home / "broker").mkdir(parents=True)
     (doorway.home / "broker" / "trust").rename(home / "broker" / "trust")
     try:
-        trust = authority.Authority(home, Settings(), doorway.authority.root, doorway.authority.issuing,
-                                    doorway.authority.issuing_key)  # fmt: skip
-        trust.write_crl(crl)
+        trust = replace(doorway.authority, home=home)
+        trust.write_crls(crls)
         with run_broker(home, doors):
             context = verified_context(certificates.to_pem(doorway.authority.root), *doorway.credentials("bob"))
             with pytest.raises(SessionError), Session(Address("localhost", doors.port), CLIENT_IDS["bob"], context):
                 pass
     finally:
-        trust.write_crl(doorway.authority.issue_crl([], 3, NOW))
+        trust.write_crls(doorway.authority.issue_crls([], 3, NOW))
         (home / "broker" / "trust").rename(doorway.home / "broker" / "trust")
 
 

@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from hostile_broker import ANNOUNCEMENTS, IMAGES, REPLIES, HostileBroker, carry_honestly, flip, reword
 from system import PASSWORD, ROOT, System, free_ports, run
 
-from common import certificates, topics
+from common import revocation_lists, topics
 from common.identity import CERTIFICATE, CRL, Identity
+from common.revocation_lists import crl_number
 from common.settings import Settings
 from common.topics import new_image_id
 from registrar.authority import Authority
@@ -239,11 +239,10 @@ def test_an_older_revocation_list_is_not_taken(
     mallory = own.register("mallory")
     old = hostile.on(topics.TRUST_CRL)[-1]
     signing = Authority.load(own.home, Settings())
-    serial = Identity.load(mallory, now=NOW).certificate.serial_number
-    number = certificates.crl_number(signing.trust(NOW).crl) + 1000
+    revoked = Identity.load(mallory, now=NOW).certificate
+    number = crl_number(signing.trust(NOW).crls[0]) + 1000
     # Bob hears of a revocation that the registrar of this test has not made: only the list can keep mallory out.
-    revoking = signing.issue_crl([(serial, NOW - dt.timedelta(hours=1))], number, NOW)
-    crl = revoking.public_bytes(serialization.Encoding.PEM)
+    crl = revocation_lists.to_pem(signing.issue_crls([(revoked, NOW - dt.timedelta(hours=1))], number, NOW))
     hostile.say(replace(old, payload=crl, retained=True))
     assert_next_is_saved(own, alice, reading, hostile)
     assert (bob / CRL).read_bytes() == crl

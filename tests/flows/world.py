@@ -19,7 +19,7 @@ from common.registrar_client import RegistrarClient
 from common.settings import Settings
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
-from registrar.authority import BROKER_CRL, Authority
+from registrar.authority import BROKER_CRL, Authority, Issuer
 from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
 from registrar.handlers import Handlers
@@ -63,7 +63,7 @@ class World:
         (home / BROKER_CRL).parent.mkdir(parents=True)
         issuing = self.authorities.issuing
         self.authority = Authority(
-            home, self.settings, self.authorities.root.certificate, issuing.certificate, issuing.key
+            home, self.settings, self.authorities.root.certificate, (Issuer(issuing.certificate, issuing.key),)
         )
         self._engine = open_database(f"sqlite:///{home / 'registrar.sqlite3'}")
         migrate(self._engine)
@@ -116,7 +116,7 @@ class World:
 
     def publish_trust(self, crl: x509.CertificateRevocationList | None = None) -> None:
         # Not `or`: a list that names nobody has the length 0.
-        self.authority.write_crl(self.authorities.crl() if crl is None else crl)
+        self.authority.write_crls([self.authorities.crl() if crl is None else crl])
         session = self.members
         session.publish(topics.TRUST_CA, self.authorities.ca_pem, retain=True)
         session.publish(topics.TRUST_REGISTRAR, self.authorities.registrar.certificate_pem, retain=True)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from common import certificates
 from common.certificates import Trust
+from common.revocation_lists import read_crls
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,8 +46,8 @@ class Chain:
         pem = certificates.to_pem(self.root, self.issuing)
         root, issuing = certificates.read_authorities(pem, pin=certificates.fingerprint(self.root), now=now)
         list_pem = self.crl.public_bytes(serialization.Encoding.PEM)
-        crl = certificates.read_crl(list_pem, issuing=issuing, now=now)
-        return certificates.check_member(self.member, Trust(root, issuing, crl), at=now, now=now)
+        crls = read_crls(list_pem, issuing=issuing, now=now)
+        return certificates.check_member(self.member, Trust(root, issuing, crls), at=now, now=now)
 
 
 GOOD = Chain.of(AUTHORITIES)
@@ -97,7 +98,7 @@ def revocation_list(
     number: x509.Extension[x509.ExtensionType] | None = None,
     **fields: object,
 ) -> Chain:
-    """Return the chain with another list; the extensions are beside its number."""
+    """Return the chain with another list; the extensions are beside its number and its authority key identifier."""
     parts = {
         "issuer_name": GOOD.issuing.subject,
         "last_update": NOW - authorities.DAY,
@@ -106,7 +107,8 @@ def revocation_list(
     builder = x509.CertificateRevocationListBuilder()
     for name, value in (parts | fields).items():
         builder = getattr(builder, name)(value)
-    for added in (number or extension(x509.CRLNumber(7)), *extensions):
+    issuer = extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ISSUING_KEY.public_key()))
+    for added in (issuer, number or extension(x509.CRLNumber(7)), *extensions):
         builder = builder.add_extension(added.value, added.critical)
     for entry in entries:
         builder = builder.add_revoked_certificate(entry)

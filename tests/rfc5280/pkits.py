@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 
-from common.certificates import read_crl
 from common.errors import VerificationError
+from common.revocation_lists import read_crls
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -123,7 +123,7 @@ def validate(case: Case, now: dt.datetime) -> None:
     """Check the path to the case's certificate, and each certificate in it against a revocation list.
 
     The path is checked as common/certificates.py has it checked, but for the extensions of our own profile. Each list
-    has to be one that `read_crl` takes. Raises ValueError or VerificationError.
+    has to be one that `read_crls` takes. Raises ValueError or VerificationError.
     """
     path = _path(x509.load_der_x509_certificate(files(".crt")[f"{case.name}EE"]), now)
     for certificate, issuer in itertools.pairwise(path):
@@ -160,7 +160,7 @@ def _certificates() -> list[x509.Certificate]:
 def _acceptable_lists(issuer: x509.Certificate, now: dt.datetime) -> Iterator[x509.CertificateRevocationList]:
     for pem in _lists():
         with contextlib.suppress(VerificationError):
-            yield read_crl(pem, issuing=issuer, now=now)
+            yield from read_crls(pem, issuing=[issuer], now=now)
 
 
 @functools.cache

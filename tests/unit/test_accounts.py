@@ -140,7 +140,7 @@ def test_who_is_revoked_has_nothing_left(accounts: Accounts) -> None:
     assert accounts.password_hash("alice") == LOCKED
     assert accounts.certificates_of("alice", NOW) == []
     assert accounts.all_certificates(NOW) == [others]
-    assert accounts.revoked(NOW) == [(one.serial_number, NOW) for one in mine]
+    assert accounts.revoked(NOW) == [(one, NOW) for one in mine]
     refused("revoked", lambda: accounts.add_certificate("alice", certify("alice", KEYS[3]), NOW))
     refused("user_exists", lambda: accounts.create("alice", "a new hash", NOW))
 
@@ -149,7 +149,7 @@ def test_a_second_revocation_changes_nothing(accounts: Accounts) -> None:
     certificate = add(accounts, "alice", KEYS[0])
     accounts.revoke("alice", NOW)
     assert accounts.revoke("alice", NOW + DAY) == []
-    assert accounts.revoked(NOW + DAY) == [(certificate.serial_number, NOW)]
+    assert accounts.revoked(NOW + DAY) == [(certificate, NOW)]
     assert [member.revoked_at for member in accounts.members(NOW)] == [NOW, None]
 
 
@@ -160,7 +160,7 @@ def test_nobody_can_be_revoked_who_is_not_there(accounts: Accounts) -> None:
 def test_a_revoked_certificate_leaves_the_list_well_after_its_end(accounts: Accounts) -> None:
     certificate = add(accounts, "alice", KEYS[0], lifetime=(NOW - DAY, NOW + DAY))
     accounts.revoke("alice", NOW)
-    assert accounts.revoked(NOW + 30 * DAY) == [(certificate.serial_number, NOW)]
+    assert accounts.revoked(NOW + 30 * DAY) == [(certificate, NOW)]
     assert accounts.revoked(NOW + 31 * DAY) == []
 
 

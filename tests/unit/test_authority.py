@@ -15,6 +15,7 @@ from common import certificates, keys
 from common.certificates import check_csr, check_member, check_registrar, make_csr
 from common.errors import ConfigurationError, VerificationError
 from common.files import write_private
+from common.revocation_lists import crl_number
 from common.settings import Settings
 from registrar import authority
 from registrar.authority import Authority, create, load_registrar
@@ -102,15 +103,15 @@ def test_serial_numbers_are_long_and_never_the_same(made: Path) -> None:
 
 def test_no_certificate_outlives_its_issuer(made: Path) -> None:
     one = Authority.load(made, SETTINGS)
-    late = one.issuing.not_valid_after_utc - DAY
-    assert one.sign_member(KEY.public_key(), "alice", late).not_valid_after_utc == one.issuing.not_valid_after_utc
+    late = one.issuing[0].not_valid_after_utc - DAY
+    assert one.sign_member(KEY.public_key(), "alice", late).not_valid_after_utc == one.issuing[0].not_valid_after_utc
 
 
 def test_a_new_list_revokes(home: Path) -> None:
     one = Authority.load(home, SETTINGS)
     alice, bob = (one.sign_member(KEY.public_key(), user, NOW) for user in ("alice", "bob"))
     before = one.trust(NOW)
-    one.write_crl(one.issue_crl([(alice.serial_number, NOW)], certificates.crl_number(before.crl) + 1, NOW))
+    one.write_crls(one.issue_crls([(alice, NOW)], crl_number(before.crls[0]) + 1, NOW))
     after = one.trust(NOW)
     assert check_member(alice, before, at=NOW, now=NOW) == "alice"
     assert check_member(bob, after, at=NOW, now=NOW) == "bob"
@@ -122,22 +123,22 @@ def test_a_new_list_revokes(home: Path) -> None:
 def test_a_new_list_is_due_after_a_day_and_whenever_there_is_none_that_holds(home: Path) -> None:
     one = Authority.load(home, SETTINGS)
     due = NOW + SETTINGS.crl_reissue_days * DAY
-    assert not one.needs_crl(NOW)
-    assert not one.needs_crl(due - dt.timedelta(seconds=SETTINGS.clock_tolerance + 1))
-    assert one.needs_crl(due)
-    assert one.needs_crl(NOW + 2 * SETTINGS.crl_days * DAY)
-    one.write_crl(one.issue_crl([], 1, due))
-    assert not one.needs_crl(due)
+    assert not one.needs_crls(NOW)
+    assert not one.needs_crls(due - dt.timedelta(seconds=SETTINGS.clock_tolerance + 1))
+    assert one.needs_crls(due)
+    assert one.needs_crls(NOW + 2 * SETTINGS.crl_days * DAY)
+    one.write_crls(one.issue_crls([], 1, due))
+    assert not one.needs_crls(due)
     (home / authority.BROKER_CRL).write_bytes(b"")
-    assert one.needs_crl(due)
+    assert one.needs_crls(due)
     (home / authority.BROKER_CRL).unlink()
-    assert one.needs_crl(due)
+    assert one.needs_crls(due)
 
 
 def test_openssl_takes_the_certificates_for_what_they_are_for(home: Path, tmp_path: Path) -> None:
     one = Authority.load(home, SETTINGS)
     alice, eve = (one.sign_member(KEY.public_key(), user, NOW) for user in ("alice", "eve"))
-    one.write_crl(one.issue_crl([(eve.serial_number, NOW)], 1, NOW))
+    one.write_crls(one.issue_crls([(eve, NOW)], 1, NOW))
     for name, certificate in (("alice", alice), ("eve", eve)):
         (tmp_path / name).write_bytes(certificates.to_pem(certificate))
 
@@ -168,7 +169,7 @@ def test_the_brokers_certificate_serves_and_nothing_else(made: Path) -> None:
     broker, issuing = x509.load_pem_x509_certificates((made / authority.BROKER).read_bytes())
     usages = broker.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usages) == [ExtendedKeyUsageOID.SERVER_AUTH]
-    assert issuing == Authority.load(made, SETTINGS).issuing
+    assert (issuing,) == Authority.load(made, SETTINGS).issuing
 
 
 @pytest.mark.parametrize(

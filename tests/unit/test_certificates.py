@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common import certificates
-from common.certificates import Trust, check_csr, check_member, check_registrar, make_csr, read_authorities, read_crl
+from common import certificates, profiles
+from common.certificates import Trust, check_csr, check_member, check_registrar, make_csr, read_authorities
 from common.errors import VerificationError
+from common.revocation_lists import read_crls
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -172,7 +173,7 @@ def test_what_was_stored_before_a_revocation_stays_valid() -> None:
 
 def test_a_revocation_list_counts_only_while_it_is_current() -> None:
     crl = AUTHORITIES.crl(lifetime=(NOW, NOW + DAY))
-    trust = Trust(TRUST.root, TRUST.issuing, crl)
+    trust = Trust(TRUST.root, TRUST.issuing, (crl,))
     for now in (NOW, NOW + DAY - SECOND):
         check_member(ALICE.certificate, trust, at=NOW, now=now)
     for now in (NOW - SECOND, NOW + DAY):
@@ -181,34 +182,37 @@ def test_a_revocation_list_counts_only_while_it_is_current() -> None:
 
 def test_a_revocation_list_by_another_issuer_tells_nothing() -> None:
     for crl in (FOREIGN.crl(), authorities.Authorities(AUTHORITIES.root, AUTHORITIES.root).crl()):
-        trust = Trust(TRUST.root, TRUST.issuing, crl)
+        trust = Trust(TRUST.root, TRUST.issuing, (crl,))
         assert "issuing authority" in refuse_member(ALICE.certificate, trust)
         with pytest.raises(VerificationError):
-            read_crl(to_pem(crl), issuing=TRUST.issuing, now=NOW)
+            read_crls(to_pem(crl), issuing=TRUST.issuing, now=NOW)
 
 
 def test_a_revocation_list_is_read_unless_it_is_older_than_one_seen() -> None:
     older, newer = AUTHORITIES.crl(number=4), AUTHORITIES.crl(number=5)
-    assert read_crl(to_pem(older), issuing=TRUST.issuing, now=NOW) == older
-    assert read_crl(to_pem(newer), issuing=TRUST.issuing, now=NOW, previous=older) == newer
-    assert read_crl(to_pem(newer), issuing=TRUST.issuing, now=NOW, previous=newer) == newer
+    assert read_crls(to_pem(older), issuing=TRUST.issuing, now=NOW) == (older,)
+    assert read_crls(to_pem(newer), issuing=TRUST.issuing, now=NOW, previous=[older]) == (newer,)
+    assert read_crls(to_pem(newer), issuing=TRUST.issuing, now=NOW, previous=[newer]) == (newer,)
     with pytest.raises(VerificationError) as caught:
-        read_crl(to_pem(older), issuing=TRUST.issuing, now=NOW, previous=newer)
+        read_crls(to_pem(older), issuing=TRUST.issuing, now=NOW, previous=[newer])
     assert "number 4" in caught.value.reason
 
 
 @pytest.mark.parametrize("lifetime", [(NOW - 2 * DAY, NOW), (NOW + SECOND, NOW + DAY)])
 def test_a_revocation_list_out_of_its_time_is_refused(lifetime: tuple[dt.datetime, dt.datetime]) -> None:
     with pytest.raises(VerificationError):
-        read_crl(to_pem(AUTHORITIES.crl(lifetime=lifetime)), issuing=TRUST.issuing, now=NOW)
+        read_crls(to_pem(AUTHORITIES.crl(lifetime=lifetime)), issuing=TRUST.issuing, now=NOW)
 
 
 def test_a_revocation_list_needs_a_number_and_no_critical_extension() -> None:
     builder = (
         x509.CertificateRevocationListBuilder()
-        .issuer_name(TRUST.issuing.subject)
+        .issuer_name(TRUST.issuing[0].subject)
         .last_update(NOW - DAY)
         .next_update(NOW + DAY)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(AUTHORITIES.issuing.key.public_key()), critical=False
+        )
     )
     without_number = builder.sign(AUTHORITIES.issuing.key, hashes.SHA256())
     delta = builder.add_extension(x509.CRLNumber(7), critical=False).add_extension(
@@ -216,7 +220,7 @@ def test_a_revocation_list_needs_a_number_and_no_critical_extension() -> None:
     )
     for crl in (without_number, delta.sign(AUTHORITIES.issuing.key, hashes.SHA256())):
         with pytest.raises(VerificationError):
-            read_crl(to_pem(crl), issuing=TRUST.issuing, now=NOW)
+            read_crls(to_pem(crl), issuing=TRUST.issuing, now=NOW)
 
 
 def test_the_authorities_are_read_with_their_pin() -> None:
@@ -314,7 +318,7 @@ def refuse_csr(pem: str) -> None:
 
 
 def sign_csr(key: CertificateIssuerPrivateKeyTypes, algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA3_256) -> str:
-    builder = x509.CertificateSigningRequestBuilder().subject_name(certificates.common_name("alice"))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(profiles.common_name("alice"))
     return builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM).decode()
 
 

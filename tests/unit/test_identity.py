@@ -148,12 +148,12 @@ def test_a_folder_without_an_identity_stays_empty(tmp_path: Path) -> None:
 def test_a_newer_revocation_list_is_kept_and_an_older_one_is_not(home: Path) -> None:
     loaded = Identity.load(home, now=NOW)
     newer = AUTHORITIES.crl({AUTHORITIES.member("bob").certificate: NOW}, number=5)
-    loaded.accept_crl(pem_of(newer), now=NOW)
-    loaded.accept_crl(pem_of(newer), now=NOW)
-    assert Identity.load(home, now=NOW).trust.crl == loaded.trust.crl == newer
+    loaded.accept_trust(AUTHORITIES.ca_pem, pem_of(newer), now=NOW)
+    loaded.accept_trust(AUTHORITIES.ca_pem, pem_of(newer), now=NOW)
+    assert Identity.load(home, now=NOW).trust.crls == loaded.trust.crls == (newer,)
     for other in (AUTHORITIES.crl(number=4), authorities.foreign().crl(number=6)):
         with pytest.raises(VerificationError):
-            loaded.accept_crl(pem_of(other), now=NOW)
+            loaded.accept_trust(AUTHORITIES.ca_pem, pem_of(other), now=NOW)
     assert (home / identity.CRL).read_bytes() == pem_of(newer)
 
 

@@ -158,6 +158,7 @@ def make_client(home: Path, broker: Broker, *, now: dt.datetime = NOW) -> tuple[
 
 def test_joining_takes_over_the_newest_list(tmp_path: Path) -> None:
     broker = Broker()
+    broker.publish(Message(topics.TRUST_CA, DEFAULT.ca_pem, retained=True))
     broker.publish(Message(topics.TRUST_CRL, crl_pem(7), retained=True))
     client, session = make_client(tmp_path, broker)
     with session:
@@ -172,6 +173,7 @@ def test_joining_goes_on_with_the_list_at_hand_while_it_is_in_date(tmp_path: Pat
     if served == "foreign":
         served = authorities.foreign().crl(number=9).public_bytes(serialization.Encoding.PEM)
     broker = Broker()
+    broker.publish(Message(topics.TRUST_CA, DEFAULT.ca_pem, retained=True))
     if isinstance(served, bytes):
         broker.publish(Message(topics.TRUST_CRL, b"first", retained=True))
         broker.retained[topics.TRUST_CRL] = Message(topics.TRUST_CRL, served, retained=True)

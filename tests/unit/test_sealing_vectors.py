@@ -46,7 +46,7 @@ def reader(name: str) -> sealing.Reader:
 def trust() -> Trust:
     root, issuing, crl = ((FOLDER / "trust" / f"{name}.pem").read_bytes() for name in ("root", "issuing", "crl"))
     return Trust(
-        x509.load_pem_x509_certificate(root), x509.load_pem_x509_certificate(issuing), x509.load_pem_x509_crl(crl)
+        x509.load_pem_x509_certificate(root), (x509.load_pem_x509_certificate(issuing),), (x509.load_pem_x509_crl(crl),)
     )
 
 
