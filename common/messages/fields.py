@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
+from common import topics
 from common.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -23,6 +34,14 @@ def _check_time(time: dt.datetime) -> dt.datetime:
     return time
 
 
+def _check_spelling(image_id: object) -> object:
+    # Otherwise an owner could sign one id in many spellings, and whoever compares texts would take them for many.
+    if isinstance(image_id, str) and topics.parse_image_id(image_id) is None:
+        raise ValueError("not the one spelling of an image id")
+    return image_id
+
+
+ImageId = Annotated[uuid.UUID, BeforeValidator(_check_spelling)]
 Time = Annotated[AwareDatetime, AfterValidator(_check_time)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Size = Annotated[int, Field(ge=0, lt=2**63)]

@@ -5,13 +5,12 @@ docs/protocol.md, "The sealed image", "Announcements".
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from common.display import Caption, DisplayName
-from common.messages.fields import Audience, Hex64, MediaType, Message, Size, Time, UserName
+from common.messages.fields import Audience, Hex64, ImageId, MediaType, Message, Size, Time, UserName
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,7 +21,7 @@ class ImageHeader(Message):
 
     version: Literal[1] = 1
     purpose: Literal["sealcast-image"] = "sealcast-image"
-    image_id: uuid.UUID
+    image_id: ImageId
     owner: UserName
     audience: Audience
     recipients: tuple[Hex64, ...]
@@ -42,7 +41,7 @@ class Announcement(Message):
     """NEW_IMAGE: a notice to every subscriber, no evidence (docs/protocol.md, "Announcements")."""
 
     event: Literal["NEW_IMAGE"] = "NEW_IMAGE"
-    image_id: uuid.UUID
+    image_id: ImageId
     name: DisplayName | None
     owner: UserName
     channel: str

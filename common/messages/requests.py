@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import secrets
-import uuid
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_serializer
 
 from common.display import DisplayName
 from common.errors import VerificationError
-from common.messages.fields import Hex32, Hex64, Message, Size, Time, UserName, demand_all, first_reason
+from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time, UserName, demand_all, first_reason
 
 STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
 LONGEST_PAGE = 100  # entries of the catalogue in one reply
@@ -78,7 +77,7 @@ class ReleaseRequest(BaseRequest):
     """Ask for the content keys of images for members."""
 
     operation: Literal["release"] = "release"
-    image_ids: Annotated[tuple[uuid.UUID, ...], Field(min_length=1, max_length=64)]
+    image_ids: Annotated[tuple[ImageId, ...], Field(min_length=1, max_length=64)]
 
 
 class FetchRequest(BaseRequest):
@@ -86,7 +85,7 @@ class FetchRequest(BaseRequest):
 
     operation: Literal["fetch"] = "fetch"
     owner: UserName | None
-    image_id: uuid.UUID
+    image_id: ImageId
     offset: Size
 
 
@@ -103,7 +102,7 @@ class RemoveRequest(BaseRequest):
     """Ask that an image of one's own be removed."""
 
     operation: Literal["remove"] = "remove"
-    image_id: uuid.UUID
+    image_id: ImageId
 
 
 Request = Annotated[

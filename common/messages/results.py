@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Literal
 
-from common.messages.fields import Hex32, Hex64, Message, Size, Time
+from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time
 from common.messages.image import Announcement
 
 EnrolmentWords = Literal["Registration Successful", "Connection Successful"]
@@ -34,7 +33,7 @@ class MembersResult(Message):
 class StoreResult(Message):
     """The image is stored durably."""
 
-    image_id: uuid.UUID
+    image_id: ImageId
     stored_at: Time
     sealed_size: Size
 
@@ -42,14 +41,14 @@ class StoreResult(Message):
 class ReleasedKey(Message):
     """A content key, wrapped to the reader's certificate."""
 
-    image_id: uuid.UUID
+    image_id: ImageId
     encrypted_key: bytes
 
 
 class UnreleasedKey(Message):
     """An image whose key the registrar does not release, and the code that says why."""
 
-    image_id: uuid.UUID
+    image_id: ImageId
     code: str
 
 
@@ -82,7 +81,7 @@ class ListResult(Message):
 class RemoveResult(Message):
     """The image is not in the archive, and will not come any more; ``was_stored`` tells whether it was there."""
 
-    image_id: uuid.UUID
+    image_id: ImageId
     removed_at: Time
     was_stored: bool
 

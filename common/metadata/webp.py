@@ -11,7 +11,8 @@ from common.metadata.container import damaged
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BITSTREAM = {b"VP8 ", b"VP8L", b"ALPH"}
+_PIXELS = {b"VP8 ", b"VP8L"}
+_BITSTREAM = {*_PIXELS, b"ALPH"}
 _PICTURE = {*_BITSTREAM, b"VP8X", b"ANIM", b"ICCP"}
 _FRAME_HEADER = 16
 _EXIF_FLAG, _XMP_FLAG = 0x08, 0x04  # in the first byte of VP8X
@@ -48,6 +49,8 @@ def _reduce(kind: bytes, content: bytes) -> tuple[bytes, list[str]]:
     if kind == b"ANMF":
         chunks = list(_chunks(content[_FRAME_HEADER:]))
         frame = [chunk for chunk in chunks if chunk[0] in _BITSTREAM]
+        if not any(kind in _PIXELS for kind, _ in frame):  # libwebp passes over such a frame, but not over one cut off
+            raise damaged("a frame has no picture")
         stays = content[:_FRAME_HEADER] + b"".join(_chunk(*chunk) for chunk in frame)
         return stays, [] if frame == chunks else [words.OTHER]
     return b"", [words.XMP if kind == b"XMP " else words.OTHER]

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import secrets
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from authorities import NOW, default
@@ -16,6 +16,9 @@ from sealed_images import make_header
 from common import display, messages
 from common.errors import VerificationError
 from common.messages import Announcement, EnrolRequest, FetchResult, ImageHeader, MembersRequest, Reply, ReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMON = {"topic": "sealcast/v1/requests/x", "nonce": "ab" * 16, "sent_at": NOW}
 IMAGE_ID = uuid.UUID(int=7)
@@ -82,6 +85,17 @@ def test_a_request_with_a_member_of_another_kind_is_refused(changes: dict[str, A
     assert messages.read_request(json.dumps(members).encode())
     with pytest.raises(VerificationError):
         messages.read_request(json.dumps(members | changes).encode())
+
+
+@pytest.mark.parametrize("spelling", [str.upper, lambda text: text.replace("-", ""), "urn:uuid:{}".format, "{{{}}}".format])
+def test_an_image_id_has_one_spelling(spelling: Callable[[str], str]) -> None:
+    """Fuzzing found that a signed header could spell it in others."""
+    image_id = str(uuid.UUID("019ab5f0-7c00-7abc-8def-0123456789ab"))
+    members = json.loads(make_header([], image_id=uuid.UUID(image_id)).to_json())
+    assert messages.read(ImageHeader, json.dumps(members)).image_id == uuid.UUID(image_id)
+    with pytest.raises(VerificationError, match="image could not be verified") as raised:
+        messages.read(ImageHeader, json.dumps(members | {"image_id": spelling(image_id)}))
+    assert "image_id" in raised.value.reason
 
 
 @pytest.mark.parametrize("text", [b"", b"null", b"[]", b"1", b"{", b"\xff", b"[" * 60_000, b'{"a":1}{"a":1}'])

@@ -70,3 +70,12 @@ def test_a_chunk_that_is_too_short_or_too_long_is_refused_or_goes(chunk: bytes) 
         assert strip_metadata(data, WEBP).data == data
     except ImageError as error:
         assert error.code == "truncated"  # noqa: PT017
+
+
+def test_a_frame_without_a_picture_is_refused() -> None:
+    """Fuzzing found that it was cut off, and that the rest could not be decoded any more."""
+    data = pictures.plain(WEBP, frames=2)
+    last = data.rindex(b"VP8 ")
+    assert strip_metadata(data, WEBP).data == data
+    with pytest.raises(ImageError, match="a frame has no picture"):
+        strip_metadata(data[:last] + b"VP8\0" + data[last + 4 :], WEBP)
