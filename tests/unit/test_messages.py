@@ -87,7 +87,9 @@ def test_a_request_with_a_member_of_another_kind_is_refused(changes: dict[str, A
         messages.read_request(json.dumps(members | changes).encode())
 
 
-@pytest.mark.parametrize("spelling", [str.upper, lambda text: text.replace("-", ""), "urn:uuid:{}".format, "{{{}}}".format])
+@pytest.mark.parametrize(
+    "spelling", [str.upper, lambda text: text.replace("-", ""), "urn:uuid:{}".format, "{{{}}}".format]
+)
 def test_an_image_id_has_one_spelling(spelling: Callable[[str], str]) -> None:
     """Fuzzing found that a signed header could spell it in others."""
     image_id = str(uuid.UUID("019ab5f0-7c00-7abc-8def-0123456789ab"))
