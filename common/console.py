@@ -173,7 +173,8 @@ def start_logging(*, verbose: bool) -> None:
 
 
 def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
-    """Return a password from the terminal, or the first line of stdin; raises ConfigurationError without one."""
+    """Return a secret from the terminal, or the next line of stdin; raises ConfigurationError without one."""
+    what = prompt.lower()
     try:
         if from_stdin:
             password = sys.stdin.readline().rstrip("\r\n")
@@ -181,15 +182,15 @@ def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
             password = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
         else:
             raise ConfigurationError(
-                "there is no terminal to ask for the password", hint="use --password-stdin", code="no_password"
+                f"there is no terminal to ask for the {what}", hint="use --password-stdin", code="no_password"
             )
         password.encode()
     except UnicodeError as error:
         raise ConfigurationError(
-            "the password is not UTF-8", hint="set the terminal's, or the file's, encoding to UTF-8", code="no_password"
+            f"the {what} is not UTF-8", hint="set the terminal's, or the file's, encoding to UTF-8", code="no_password"
         ) from error
     if not password:
-        raise ConfigurationError("the password is empty", hint="give one line on stdin", code="no_password")
+        raise ConfigurationError(f"the {what} is empty", hint="give one line on stdin", code="no_password")
     return password
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import sys
 import uuid
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,12 +28,14 @@ from common.console import (
 )
 from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
+from common.invitation import Invitation, read_code
+from common.option_values import parser
 from common.registrar_client import RegistrarClient
 from common.session import Session
 from common.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset(
@@ -41,21 +43,6 @@ SHARED_OPTIONS = frozenset(
 )
 
 _KEY_SIZES = (2048, 3072, 4096)  # bits
-_Arguments = ParamSpec("_Arguments")
-_Parsed = TypeVar("_Parsed")
-
-
-def parser(check: Callable[_Arguments, _Parsed]) -> Callable[_Arguments, _Parsed]:
-    """Return ``check`` for an option or an argument: what it refuses with ConfigurationError is wrong usage."""
-
-    @functools.wraps(check)
-    def parse(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Parsed:
-        try:
-            return check(*arguments, **named)
-        except ConfigurationError as error:
-            raise typer.BadParameter(error.message) from error
-
-    return parse
 
 
 read_channel = parser(topics.check_channel)
@@ -92,6 +79,7 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
 
     @app.command()
     def register(
+        context: typer.Context,
         user: Annotated[str, typer.Argument(help="The user name: small letters, digits, hyphens.")],
         *,
         broker: BrokerOption = DEFAULT_BROKER,
@@ -101,6 +89,12 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
             str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")
         ] = None,
         ca: Annotated[Path | None, option("--ca", help="The root certificate, PEM.")] = None,
+        invite: Annotated[
+            str | None, option("--invite", help="The line that `registrar invite` prints; - reads it.")
+        ] = None,
+        code: Annotated[
+            str | None, option("--code", help="What `registrar reset` prints, for a new password; - reads it.")
+        ] = None,
         password_stdin: Annotated[bool, option("--password-stdin", help="Read the password from stdin.")] = False,
         key_size: Annotated[
             int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
@@ -118,22 +112,26 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         )
 
         console.start_logging(verbose=verbose)
+        invitation = _read_invitation(context, invite)
+        if invitation is not None:
+            broker, port, enrol_port = invitation.broker, invitation.port, invitation.enrol_port
+        token = invitation.token if invitation else code and read_code(_given_or_read(code, "Code"))
         root = read_root(ca) if ca else None
-        pin = fingerprint(root) if root else parse_pin(_demand_pin(ca_fingerprint))
-        if ca_fingerprint is not None and parse_pin(ca_fingerprint) != pin:
-            raise ConfigurationError(
-                f"{ca} is not the certificate authority with the fingerprint that was given, or is remembered",
-                hint="give one of --ca and --ca-fingerprint; another authority's members have another --home",
-                code="wrong_pin",
-            )
+        pins = {parse_pin(ca_fingerprint)} if ca_fingerprint is not None else set()
+        pins |= {fingerprint(root)} if root else set()
+        pins |= {invitation.pin} if invitation else set()
+        pin = _demand_one_pin(pins)
         password = console.read_password(
-            from_stdin=password_stdin, prompt="Password", confirm=not (home / CERTIFICATE).exists()
+            from_stdin=password_stdin,
+            prompt="Password",
+            confirm=code is not None or not (home / CERTIFICATE).exists(),
         )
         enrolled = enrol(
             home,
             user,
             password,
             Contact(Address(broker, enrol_port), pin, root),
+            token=token,
             key_size=key_size,
             options=session_options(load_settings(home)),
             clock=console.now,
@@ -162,15 +160,45 @@ def member_session(
         yield session, registrar
 
 
-def _demand_pin(ca_fingerprint: str | None) -> str:
-    if ca_fingerprint is None:
+def _read_invitation(context: typer.Context, given: str | None) -> Invitation | None:
+    """Return the invitation that was given; what else was given, and does not agree with it, is wrong usage."""
+    if given is None:
+        return None
+    if context.params["code"] is not None:
+        raise typer.BadParameter("--invite and --code are not given together", context)
+    invitation = Invitation.read(_given_or_read(given, "Invitation"))
+    for name in ("broker", "port", "enrol_port"):
+        source = context.get_parameter_source(name)
+        is_explicit = source is not None and source.name in {"COMMANDLINE", "ENVIRONMENT"}
+        if is_explicit and context.params[name] != getattr(invitation, name):
+            raise typer.BadParameter(
+                f"--{name.replace('_', '-')} is not what the invitation says, {getattr(invitation, name)}", context
+            )
+    return invitation
+
+
+def _given_or_read(text: str, prompt: str) -> str:
+    """Return what was given, or for ``-`` what is typed or stands on the next line of stdin."""
+    if text != "-":
+        return text
+    return console.read_password(from_stdin=not sys.stdin.isatty(), prompt=prompt, confirm=False)
+
+
+def _demand_one_pin(pins: set[str]) -> str:
+    if not pins:
         raise ConfigurationError(
             "there is no pin, so nobody could tell this broker from an impostor's",
             hint="ask who runs the registrar for the line that `registrar fingerprint` prints, "
-            "and give it with --ca-fingerprint",
+            "and give it with --ca-fingerprint, or for an invitation",
             code="no_pin",
         )
-    return ca_fingerprint
+    if len(pins) > 1:
+        raise ConfigurationError(
+            "the certificate authority is not the one whose fingerprint was given, or is remembered",
+            hint="give one of --ca, --ca-fingerprint and --invite; another authority's members have another --home",
+            code="wrong_pin",
+        )
+    return pins.pop()
 
 
 def _describe(printer: Printer, identity: Identity, event: str, message: str | None) -> None:

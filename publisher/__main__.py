@@ -25,13 +25,14 @@ from common.console import (
 from common.enveloping import Cipher
 from common.errors import SealcastError
 from common.identity import Device, Identity
-from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands, parser, read_channel
+from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands, read_channel
+from common.option_values import parse_lifetime, parser
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
 from publisher.courier import reach
 from publisher.items import PRESENT, State
 from publisher.outbox import Outbox
-from publisher.post import Wishes, parse_lifetime, post_all
+from publisher.post import Wishes, post_all
 from publisher.removal import remove
 from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
 

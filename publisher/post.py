@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +17,7 @@ from publisher.courier import may_pass
 from publisher.items import Item
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from publisher.courier import Courier, Outcome
 
 _MOST_PEOPLE = 64  # as many as a members request may name
-_LIFETIME = re.compile(r"([0-9]{1,10})([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
-_LONGEST_LIFETIME = 100 * 365 * _SECONDS["d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +213,6 @@ def seal_picture(
         cipher=wishes.cipher,
     )
     return Posted(header, wishes.channel, sealed, picture.removed)
-
-
-def parse_lifetime(text: str) -> dt.timedelta:
-    """Return what ``text`` spells, as ``7d``: seconds, minutes, hours, days or weeks; raises ConfigurationError."""
-    match = _LIFETIME.fullmatch(text)
-    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
-    if not 0 < seconds <= _LONGEST_LIFETIME:
-        raise ConfigurationError(
-            f"{text!r} cannot be a lifetime",
-            hint="give a number of seconds, minutes, hours, days or weeks up to 100 years: 90s, 45m, 12h, 7d, 2w",
-            code="invalid_lifetime",
-        )
-    return dt.timedelta(seconds=seconds)
 
 
 def _check_caption(caption: str) -> None:

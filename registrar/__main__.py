@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, fingerprint, members, verify, backup."""
+"""The `registrar` command: init, serve, fingerprint, members, invite, invitations, reset, verify, backup."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from common.console import (
 )
 from common.settings import load_settings
 from registrar import authority
+from registrar.account_commands import add_account_commands
 from registrar.accounts import Accounts
 from registrar.archive_commands import (
     ArchiveOption,
@@ -141,6 +142,7 @@ def members(
 
 
 add_archive_commands(app, HOME)
+add_account_commands(app, HOME)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from common.errors import RefusedError
 from registrar.database import transaction
 from registrar.passwords import LOCKED, login_failed
 from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
-from registrar.tokens import redeem
+from registrar.tokens import add_reset, redeem
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Select
@@ -64,6 +64,23 @@ class Accounts:
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user)
             return account.password_hash if account else None
+
+    def add_reset_code(
+        self, user: str, code: str, *, now: dt.datetime, expires_at: dt.datetime, lock: bool = False
+    ) -> None:
+        """Let a member set a new password with a code; with ``lock`` the one of today is no password any more.
+
+        Raises RefusedError: ``unknown_user``, ``revoked``.
+        """
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user, with_for_update=True)
+            if account is None:
+                raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+            if account.revoked_at is not None:
+                raise RefusedError(f"{user} is not a member any more", code="revoked")
+            add_reset(session, code, user, now=now, expires_at=expires_at)
+            if lock:
+                account.password_hash = LOCKED
 
     def set_password(self, user: str, password_hash: str, now: dt.datetime, *, code: str | None = None) -> None:
         """Replace a member's password, and use up the code that allows it, both or none.

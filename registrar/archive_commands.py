@@ -15,7 +15,7 @@ from common.settings import load_settings
 from registrar.archive import open_archive
 from registrar.authority import Authority, is_unfinished, refuse_initialised
 from registrar.backup import DATABASE, back_up, open_backup, restore
-from registrar.database import migrate, open_database
+from registrar.database import open_current, open_database
 from registrar.running import Running, open_handlers
 from registrar.verifying import Verification
 
@@ -95,8 +95,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
         Authority.load(home, load_settings(home))
-        engine = open_database(database_url(home, database))
-        migrate(engine)
+        engine = open_current(database_url(home, database))
         store = open_archive(archive_url(home, archive), make=False)
         left_out = 0
         for record in back_up(home, engine, store, folder, console.now()):

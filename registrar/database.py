@@ -73,6 +73,13 @@ def _open_sqlite(url: URL) -> Engine:
     return engine
 
 
+def open_current(url: str) -> Engine:
+    """Return the engine for a database URL, brought to the current schema; raises ConfigurationError."""
+    engine = open_database(url)
+    migrate(engine)
+    return engine
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the database to the current schema, or from an older one to ``revision``; raises ConfigurationError.
 

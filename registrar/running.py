@@ -19,7 +19,7 @@ from registrar.accounts import Accounts
 from registrar.archive import open_archive
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
 from registrar.catalogue import Catalogue
-from registrar.database import migrate, open_database
+from registrar.database import open_current
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
 from registrar.retained import rebuild, trust
@@ -186,8 +186,7 @@ def open_handlers(
     """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
     authority = Authority.load(home, settings)
     key, certificate = load_registrar(home)
-    engine = open_database(database)
-    migrate(engine)
+    engine = open_current(database)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
     return Handlers(authority, key, certificate, Accounts(engine), Tokens(engine), Catalogue(engine), store, settings)

@@ -51,13 +51,6 @@ class Tokens:
             session.add(_row(token, "invitation", user, now, expires_at))
         return _hash(token)[:_ID_DIGITS]
 
-    def add_reset(self, token: str, user: str, *, now: dt.datetime, expires_at: dt.datetime) -> None:
-        """Open a code that resets a user's password, in place of an earlier one."""
-        with transaction(self._engine) as session:
-            _sweep(session, now)
-            withdraw_all(session, user, "reset")
-            session.add(_row(token, "reset", user, now, expires_at))
-
     def kind_of(self, token: str, user: str, now: dt.datetime) -> Kind | None:
         """Return what an open token is to this user, or None where it is nothing."""
         with transaction(self._engine) as session:
@@ -89,6 +82,13 @@ class Tokens:
                 raise RefusedError(
                     "there is no such invitation", hint="see `registrar invitations`", code="unknown_invitation"
                 )
+
+
+def add_reset(session: Session, token: str, user: str, *, now: dt.datetime, expires_at: dt.datetime) -> None:
+    """Open a code that resets a user's password in a transaction, in place of an earlier one."""
+    _sweep(session, now)
+    withdraw_all(session, user, "reset")
+    session.add(_row(token, "reset", user, now, expires_at))
 
 
 def redeem(session: Session, token: str, kind: Kind, user: str, now: dt.datetime) -> bool:

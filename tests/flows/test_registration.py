@@ -58,7 +58,7 @@ def invite(world: World, user: str | None = None) -> str:
 
 def reset(world: World, user: str) -> str:
     token = new_token(CODE_BYTES)
-    world.handlers.tokens.add_reset(token, user, now=NOW, expires_at=NOW + DAY)
+    world.accounts.add_reset_code(user, token, now=NOW, expires_at=NOW + DAY)
     return token
 
 

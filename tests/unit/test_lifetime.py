@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from common.errors import ConfigurationError
-from publisher.post import parse_lifetime
+from common.option_values import parse_lifetime
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,11 @@ def invite(tokens: Tokens, user: str | None = None) -> str:
     return token
 
 
-def reset(tokens: Tokens, user: str) -> str:
+def reset(accounts: Accounts, user: str) -> str:
+    if accounts.password_hash(user) is None:
+        accounts.create(user, "hash", NOW)
     token = new_token(CODE_BYTES)
-    tokens.add_reset(token, user, now=NOW, expires_at=WEEK)
+    accounts.add_reset_code(user, token, now=NOW, expires_at=WEEK)
     return token
 
 
@@ -61,8 +63,8 @@ def test_a_token_is_open_until_its_time_is_over(tokens: Tokens) -> None:
 
 
 def test_a_token_for_one_is_nothing_to_another(tokens: Tokens, accounts: Accounts) -> None:
-    invitation, code = invite(tokens, "alice"), reset(tokens, "alice")
-    assert [tokens.kind_of(token, "alice", NOW) for token in (invitation, code)] == ["invitation", "reset"]
+    invitation, code = invite(tokens, "alice"), reset(accounts, "carol")
+    assert (tokens.kind_of(invitation, "alice", NOW), tokens.kind_of(code, "carol", NOW)) == ("invitation", "reset")
     assert [tokens.kind_of(token, "bob", NOW) for token in (invitation, code)] == [None, None]
     refused("login_failed", lambda: accounts.create("bob", "hash", NOW, invitation=invitation))
     accounts.create("alice", "hash", NOW, invitation=invitation)
@@ -101,18 +103,18 @@ def test_of_many_who_use_one_invitation_at_once_one_gets_in(tokens: Tokens, acco
     assert len(accounts.members(NOW)) == 1
 
 
-def test_a_code_sets_a_password_once(tokens: Tokens, accounts: Accounts) -> None:
+def test_a_code_sets_a_password_once(accounts: Accounts) -> None:
     accounts.create("alice", "hash", NOW)
-    code = reset(tokens, "alice")
+    code = reset(accounts, "alice")
     assert accounts.password_hash("alice") == "hash"
     accounts.set_password("alice", "new hash", NOW, code=code)
     refused("login_failed", lambda: accounts.set_password("alice", "newer hash", NOW, code=code))
     assert accounts.password_hash("alice") == "new hash"
 
 
-def test_a_new_code_takes_the_place_of_the_last(tokens: Tokens, accounts: Accounts) -> None:
+def test_a_new_code_takes_the_place_of_the_last(accounts: Accounts) -> None:
     accounts.create("alice", "hash", NOW)
-    first, second = reset(tokens, "alice"), reset(tokens, "alice")
+    first, second = reset(accounts, "alice"), reset(accounts, "alice")
     refused("login_failed", lambda: accounts.set_password("alice", "new hash", NOW, code=first))
     accounts.set_password("alice", "new hash", NOW, code=second)
 
@@ -120,19 +122,34 @@ def test_a_new_code_takes_the_place_of_the_last(tokens: Tokens, accounts: Accoun
 def test_a_token_does_only_what_it_is_for(tokens: Tokens, accounts: Accounts) -> None:
     accounts.create("alice", "hash", NOW)
     refused("login_failed", lambda: accounts.set_password("alice", "new", NOW, code=invite(tokens, "alice")))
-    refused("login_failed", lambda: accounts.create("bob", "hash", NOW, invitation=reset(tokens, "bob")))
+    refused("login_failed", lambda: accounts.create("bob", "hash", NOW, invitation=reset(accounts, "alice")))
 
 
-def test_no_code_lets_a_revoked_member_in(tokens: Tokens, accounts: Accounts) -> None:
+def test_no_code_lets_a_revoked_member_in(accounts: Accounts) -> None:
     accounts.create("alice", "hash", NOW)
-    code = reset(tokens, "alice")
+    code = reset(accounts, "alice")
     accounts.revoke("alice", NOW)
     refused("login_failed", lambda: accounts.set_password("alice", "new hash", NOW, code=code))
     assert accounts.password_hash("alice") == LOCKED
 
 
-def test_invitations_are_listed_and_withdrawn_by_their_id(tokens: Tokens) -> None:
-    first, _ = invite(tokens, "alice"), reset(tokens, "bob")
+def test_only_a_member_gets_a_code(accounts: Accounts) -> None:
+    token = new_token(CODE_BYTES)
+    refused("unknown_user", lambda: accounts.add_reset_code("nobody", token, now=NOW, expires_at=WEEK))
+    accounts.create("alice", "hash", NOW)
+    accounts.revoke("alice", NOW)
+    refused("revoked", lambda: accounts.add_reset_code("alice", token, now=NOW, expires_at=WEEK))
+
+
+@pytest.mark.parametrize(("lock", "left"), [(False, "hash"), (True, LOCKED)])
+def test_a_code_may_take_the_old_password_away_at_once(accounts: Accounts, lock: bool, left: str) -> None:  # noqa: FBT001 - a parameter of the test
+    accounts.create("alice", "hash", NOW)
+    accounts.add_reset_code("alice", new_token(CODE_BYTES), now=NOW, expires_at=WEEK, lock=lock)
+    assert accounts.password_hash("alice") == left
+
+
+def test_invitations_are_listed_and_withdrawn_by_their_id(tokens: Tokens, accounts: Accounts) -> None:
+    first, _ = invite(tokens, "alice"), reset(accounts, "bob")
     (listed,) = tokens.invitations(NOW)
     assert (listed.user, listed.created_at, listed.expires_at) == ("alice", NOW, WEEK)
     assert tokens.invitations(WEEK) == []
@@ -142,8 +159,10 @@ def test_invitations_are_listed_and_withdrawn_by_their_id(tokens: Tokens) -> Non
     refused("unknown_invitation", lambda: tokens.withdraw(listed.id))
 
 
-def test_what_is_over_leaves_the_database_and_no_token_is_ever_in_it(tokens: Tokens, engine: Engine) -> None:
-    old = [invite(tokens), reset(tokens, "alice")]
+def test_what_is_over_leaves_the_database_and_no_token_is_ever_in_it(
+    tokens: Tokens, accounts: Accounts, engine: Engine
+) -> None:
+    old = [invite(tokens), reset(accounts, "alice")]
 
     def rows() -> str:
         with engine.connect() as connection:

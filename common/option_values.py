@@ -1,0 +1,47 @@
+"""How the command line reads what is given with an option."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import typer
+
+from common.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LIFETIME = re.compile(r"([0-9]{1,10})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+_LONGEST_LIFETIME = 100 * 365 * _SECONDS["d"]
+_Arguments = ParamSpec("_Arguments")
+_Parsed = TypeVar("_Parsed")
+
+
+def parser(check: Callable[_Arguments, _Parsed]) -> Callable[_Arguments, _Parsed]:
+    """Return ``check`` for an option or an argument: what it refuses with ConfigurationError is wrong usage."""
+
+    @functools.wraps(check)
+    def parse(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Parsed:
+        try:
+            return check(*arguments, **named)
+        except ConfigurationError as error:
+            raise typer.BadParameter(error.message) from error
+
+    return parse
+
+
+def parse_lifetime(text: str) -> dt.timedelta:
+    """Return what ``text`` spells, as ``7d``: seconds, minutes, hours, days or weeks; raises ConfigurationError."""
+    match = _LIFETIME.fullmatch(text)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_LIFETIME:
+        raise ConfigurationError(
+            f"{text!r} cannot be a lifetime",
+            hint="give a number of seconds, minutes, hours, days or weeks up to 100 years: 90s, 45m, 12h, 7d, 2w",
+            code="invalid_lifetime",
+        )
+    return dt.timedelta(seconds=seconds)
