@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test check bench soak test-compose lock
+.PHONY: setup demo test check bench soak test-compose audit sbom fuzz lock
 
 setup: $(INSTALLED)
 
@@ -43,6 +44,35 @@ soak: setup
 
 test-compose: setup
 	$(BIN)/pytest -m compose tests/compose
+
+$(AUDIT)/.installed: requirements/audit.txt | setup
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+# The code, secrets in tracked files (the keys of the test vectors are made up), the bill of materials, and advisories about
+# the locked packages. Without the advisory service this fails: `--strict`, since pip-audit passes over what it cannot find.
+audit: $(AUDIT)/.installed sbom
+	$(AUDIT)/bin/bandit --quiet --configfile pyproject.toml --recursive broker common publisher registrar subscriber
+	git ls-files -z -- . ':!tests/vectors/readers/*.pem' | xargs -0 $(AUDIT)/bin/detect-secrets-hook \
+	  --disable-plugin Base64HighEntropyString --disable-plugin HexHighEntropyString --disable-plugin KeywordDetector
+	@for lock in runtime development; do \
+	  $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$lock.txt \
+	    || { echo "error: requirements/$$lock.txt: a package has an advisory, or could not be looked up (see above)" >&2; \
+	         exit 1; }; \
+	done
+
+# CycloneDX, of what is installed to run Sealcast; the same lock gives the same bytes.
+sbom: $(AUDIT)/.installed
+	@mkdir -p dist
+	$(AUDIT)/bin/python -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml \
+	  --output-reproducible --validate --output-file dist/sbom.cdx.json requirements/runtime.txt
+
+# Each target for FUZZ_SECONDS (60). `make fuzz KEEP=--keep` merges what was found into the corpus, `TARGETS=cms` names some.
+fuzz: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/fuzzing.txt \
+	  || { echo "error: atheris cannot be installed: it has wheels for Linux on x86-64 only" >&2; exit 1; }
+	cd tests && PYTHONPATH=..:. ../$(BIN)/python -m fuzz $(TARGETS) $(KEEP)
 
 # Resolves anew and writes the hashes; the files name no host.
 lock: setup
