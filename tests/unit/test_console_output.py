@@ -45,7 +45,7 @@ def test_what_is_no_text_is_printed_all_the_same(capsys: pytest.CaptureFixture[s
 )
 def test_a_password_is_the_first_line_of_stdin(monkeypatch: pytest.MonkeyPatch, given: bytes, expected: str) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
-    assert console.read_password(from_stdin=True, prompt="", confirm=False) == expected
+    assert console.read_password(from_stdin=True, prompt="Password", confirm=False) == expected
 
 
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
@@ -58,7 +58,7 @@ def test_what_is_no_password_is_explained(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8", errors=errors))
     with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=True, prompt="", confirm=False)
+        console.read_password(from_stdin=True, prompt="Password", confirm=False)
     assert raised.value.message == message
     assert raised.value.hint
 
@@ -66,7 +66,7 @@ def test_what_is_no_password_is_explained(
 def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
     with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=False, prompt="", confirm=False)
+        console.read_password(from_stdin=False, prompt="Password", confirm=False)
     assert raised.value.hint == "use --password-stdin"
 
 
