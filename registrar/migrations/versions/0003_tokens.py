@@ -1,18 +1,18 @@
-"""Keep invitations and reset codes, and remember whose account was deleted."""
+"""Keep invitations and reset codes."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0003"
+down_revision = "0002"
 
 _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make the table of tokens; nobody's account was deleted so far."""
+    """Make the table of tokens."""
     op.create_table(
         "tokens",
         sa.Column("token_sha256", sa.String(64), nullable=False),
@@ -22,4 +22,3 @@ def upgrade() -> None:
         sa.Column("expires_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("token_sha256", name="pk_tokens"),
     )
-    op.add_column("accounts", sa.Column("deleted_at", _TIME))
