@@ -19,7 +19,7 @@ import pytest
 from hostile_broker import ANNOUNCEMENTS, IMAGES, REPLIES, HostileBroker, carry_honestly, flip, reword
 from system import PASSWORD, ROOT, System, free_ports, run
 
-from common import revocation_lists, topics
+from common import console, revocation_lists, topics
 from common.identity import CERTIFICATE, CRL, Identity
 from common.revocation_lists import crl_number
 from common.settings import Settings
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from common.arrivals import Message
 
-NOW = dt.datetime.now(dt.UTC)
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
@@ -120,7 +119,7 @@ def test_an_image_under_another_name_channel_or_id_is_refused(
     (posted,) = own.post(alice, CHELSEA)
     reading.wait_for("saved", image_id=posted["image_id"])
     image, announcement = hostile.sent(posted["image_id"])
-    image_id = new_image_id(NOW)
+    image_id = new_image_id(console.now())
     for topic in (
         topics.ImageTopic("bob", "public", image_id),
         topics.ImageTopic("alice", "private", image_id),
@@ -239,10 +238,11 @@ def test_an_older_revocation_list_is_not_taken(
     mallory = own.register("mallory")
     old = hostile.on(topics.TRUST_CRL)[-1]
     signing = Authority.load(own.home, Settings())
-    revoked = Identity.load(mallory, now=NOW).certificate
-    number = crl_number(signing.trust(NOW).crls[0]) + 1000
+    now = console.now()
+    revoked = Identity.load(mallory, now=now).certificate
+    number = crl_number(signing.trust(now).crls[0]) + 1000
     # Bob hears of a revocation that the registrar of this test has not made: only the list can keep mallory out.
-    crl = revocation_lists.to_pem(signing.issue_crls([(revoked, NOW - dt.timedelta(hours=1))], number, NOW))
+    crl = revocation_lists.to_pem(signing.issue_crls([(revoked, now - dt.timedelta(hours=1))], number, now))
     hostile.say(replace(old, payload=crl, retained=True))
     assert_next_is_saved(own, alice, reading, hostile)
     assert (bob / CRL).read_bytes() == crl

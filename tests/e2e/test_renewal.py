@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from system import ROOT, System, run
 
-from common import certificates
+from common import certificates, console
 from common.files import write_private
 from common.identity import CERTIFICATE, Identity
 from common.settings import Settings
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def age(system: System, home: Path, days: int) -> x509.Certificate:
     """Let the certificate of an identity be so many days old, as the registrar would have signed it then."""
-    identity = Identity.load(home, now=NOW)
-    signed_at = NOW - days * DAY
+    now = console.now()
+    identity = Identity.load(home, now=now)
+    signed_at = now - days * DAY
     aged = Authority.load(system.home, Settings()).sign_member(identity.key.public_key(), identity.user, signed_at)
     engine = open_database(f"sqlite:///{system.home / 'registrar.sqlite3'}")
     try:
@@ -57,8 +57,9 @@ def test_a_reader_renews_and_opens_what_was_sealed_to_the_former_certificate(sys
         assert renewed != certificates.fingerprint(former)
         (after,) = system.post(owner, CHELSEA, "--to", "renew-reader")
         assert receiving.wait_for("saved", owner="renew-owner")["image_id"] == after["image_id"]
-    identity = Identity.load(reader, now=NOW)
-    assert identity.certificate.not_valid_after_utc > NOW + 89 * DAY
+    now = console.now()
+    identity = Identity.load(reader, now=now)
+    assert identity.certificate.not_valid_after_utc > now + 89 * DAY
     assert former in identity.reader.certificates
     # Not at every command, but only when it is due.
     with system.subscriber(reader):
