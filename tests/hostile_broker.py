@@ -85,6 +85,9 @@ class HostileBroker:
     def on(self, topic: str) -> list[Message]:
         return [message for message in self.seen if message.topic == topic]
 
+    def has_carried_a_listing(self) -> bool:
+        return any(topics.parse_reply(message.topic) and message.topic.endswith("/list") for message in self.seen)
+
     def sent(self, image_id: str) -> list[Message]:
         """Return an image and its announcement, as they were sent."""
         wait_until(lambda: len(self._sent(image_id)) == 2, "image and announcement")

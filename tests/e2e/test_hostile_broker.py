@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hostile_broker import ANNOUNCEMENTS, IMAGES, REPLIES, HostileBroker, carry_honestly, flip, reword
-from system import PASSWORD, ROOT, System, free_ports, run
+from system import PASSWORD, ROOT, System, free_ports, run, wait_until
 
 from common import console, revocation_lists, topics
 from common.identity import CERTIFICATE, CRL, Identity
@@ -69,6 +69,8 @@ def hostile(own: System, tmp_path: Path) -> Iterator[HostileBroker]:
 @pytest.fixture
 def reading(own: System, bob: Path, hostile: HostileBroker) -> Iterator[Daemon]:
     with own.subscriber(bob, *hostile.port) as daemon:
+        # What a test holds back may not come by the catalogue that is asked for after every connection.
+        wait_until(hostile.has_carried_a_listing, "the catalogue's last page")
         yield daemon
 
 
