@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from common.certificates import Trust
     from common.settings import Settings
 
+FAULT = RefusedError(
+    "the registrar failed", hint="try again; whoever runs the registrar finds the cause in its log", code="internal"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
@@ -44,14 +48,15 @@ class NonceMemory:
         self._seen: dict[str, dt.datetime] = {}
         self._lock = threading.Lock()
 
-    def add(self, nonce: str, now: dt.datetime) -> bool:
-        """Note a nonce; return False where it is known."""
+    def demand_new(self, nonce: str, now: dt.datetime) -> None:
+        """Note a nonce; raises RefusedError, ``replayed``, where it is known."""
         with self._lock:
             # The oldest come first: the first that is young enough ends the search.
             oldest = itertools.takewhile(lambda nonce: now - self._seen[nonce] > 2 * self._window, self._seen)
             for old in list(oldest):
                 del self._seen[old]
-            return self._seen.setdefault(nonce, now) is now
+            if self._seen.setdefault(nonce, now) is not now:
+                raise RefusedError("the request has been answered already", code="replayed")
 
 
 def open_sealed_request(payload: bytes, key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> bytes:

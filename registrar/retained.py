@@ -14,8 +14,8 @@ from common import certificates, topics
 from common.arrivals import Message
 from common.errors import SessionError
 from common.identity import anonymous_client_id
+from registrar.answers import publish_retained
 from registrar.handlers import Publication, announcement
-from registrar.service import publish_retained
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -16,6 +16,7 @@ from common.identity import read_or_make_secret
 from common.session import Session
 from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts
+from registrar.answers import publish_retained
 from registrar.archive import open_archive
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
 from registrar.catalogue import Catalogue
@@ -23,7 +24,7 @@ from registrar.database import open_current
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
 from registrar.retained import rebuild, trust
-from registrar.service import Service, publish_retained
+from registrar.service import Service
 from registrar.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Running:
 
         beside = [
             threading.Thread(target=_until(ended, work), name=name, daemon=True)
-            for name, work in (("enrolments", service.serve_enrolment), ("clearing", clear_away))
+            for name, work in (("enrolments", service.enrolment_door.serve), ("clearing", clear_away))
         ]
         for thread in beside:
             thread.start()

@@ -1,7 +1,7 @@
-"""Serves: takes requests off two sessions, hands each to its handler, publishes replies and announcements.
+"""Serves: takes members' requests off their session, hands each to its handler, publishes replies and announcements.
 
-Two sessions, since each door gets a queue of its own: a flood of enrolments can neither fill the members' queue nor
-hold up their connection, and whatever is larger than a request does not even leave the broker.
+The enrolment door has a session of its own, since each needs its own queue: a flood of enrolments can neither fill the
+members' queue nor hold up their connection, and whatever is larger than a request does not even leave the broker.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from common import messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
+from registrar.answers import Answers, publish_retained
+from registrar.enrolment_door import EnrolmentDoor
 from registrar.handlers import Publication
-from registrar.requests import NonceMemory, Replies, open_sealed_request, read_fresh, verify_request
+from registrar.requests import FAULT, NonceMemory, read_fresh, verify_request
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from common.session import Session
     from registrar.handlers import Handlers, Outcome
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
 _TELLING_LEVELS = 4  # of a topic: prefix, kind, operation or owner
 _MEMBERS_OPERATIONS = ("members", "release", "fetch", "list", "remove", "renew")
 _log = logging.getLogger(__name__)
-_FAULT = RefusedError(
-    "the registrar failed", hint="try again; whoever runs the registrar finds the cause in its log", code="internal"
-)
 
 
 class Service:
-    """Answers the requests that arrive on the members' session and on the enrolment session."""
+    """Answers the requests that arrive on the members' session, and has an ``enrolment_door``."""
 
     def __init__(
         self,
@@ -50,14 +48,13 @@ class Service:
     ) -> None:
         self._handlers = handlers
         self._members = members
-        self._enrolment = enrolment
-        self._passwords = passwords
         self._clock = clock
         self._settings = handlers.settings
         # What the broker may have lost while the connection was gone.
         self.on_reconnection: Callable[[], None] = lambda: None
         self._authority = handlers.authority
-        self._replies = Replies(handlers.key, handlers.certificate)
+        self._answers = Answers(handlers, members)
+        self.enrolment_door = EnrolmentDoor(handlers, enrolment, self._answers, passwords, clock)
         self._nonces = NonceMemory(self._settings.clock_tolerance)
         self._workers = ThreadPoolExecutor(self._settings.request_workers, thread_name_prefix="request")
         # Holds back the reading of more; the broker keeps what is not acknowledged.
@@ -66,7 +63,7 @@ class Service:
     def subscribe(self) -> None:
         """Ask the broker for every request and every image."""
         self._members.subscribe(*map(topics.all_requests, _MEMBERS_OPERATIONS), topics.ALL_IMAGES)
-        self._enrolment.subscribe(topics.ALL_ENROLMENTS)
+        self.enrolment_door.subscribe()
 
     def serve_members(self) -> None:
         """Take what arrived on the members' session within a second."""
@@ -79,20 +76,6 @@ class Service:
         self._places.release()
         if isinstance(arrived, Connected) and arrived.again:
             self.on_reconnection()
-
-    def serve_enrolment(self) -> None:
-        """Take what arrived on the enrolment session within a second; hashing waits in a bounded pool."""
-        arrived = self._enrolment.receive(timeout=1)
-        if not isinstance(arrived, Message):
-            return
-        try:
-            self._answer_enrolment(arrived)
-        except VerificationError as error:
-            _log.warning("dropped what came to the enrolment door: %s", error.reason)
-            self._enrolment.acknowledge(arrived)
-        except Exception:  # noqa: BLE001 - one bad message never ends the service; the log has the whole of it
-            _log.exception("failed on what came to the enrolment door")
-            self._enrolment.acknowledge(arrived)
 
     def publish_crl(self) -> None:
         """Publish the revocation lists that were issued last."""
@@ -124,7 +107,7 @@ class Service:
     def _answer_member(self, message: Message) -> None:
         try:
             if message.retained:
-                self._clear(message)
+                self._answers.clear(message)
             else:
                 self._answer_signed(message)
         except VerificationError as error:
@@ -154,12 +137,12 @@ class Service:
                 signed.json, topic=message.topic, operation=operation, settings=self._settings, now=now
             )
             outcome = self._act(request, signed, message, now)
-            self._publish(message, self._replies.result(request, sent, outcome.result, now), outcome)
+            self._answers.give(message, request, outcome, sent=sent, now=now)
         except SealcastError as error:
             _log.info("refused %s of %s: %s", operation, user, error.code)
-            self._publish(message, self._replies.error(signed.json, operation, sent, error, now))
+            self._answers.refuse(message, signed.json, error, operation=operation, sent=sent, now=now)
         except Exception:
-            self._publish(message, self._replies.error(signed.json, operation, sent, _FAULT, now))
+            self._answers.refuse(message, signed.json, FAULT, operation=operation, sent=sent, now=now)
             raise
 
     def _act(self, request: messages.Request, signed: SignedRequest, message: Message, now: dt.datetime) -> Outcome:
@@ -167,7 +150,7 @@ class Service:
         if isinstance(request, messages.StoreRequest) and image_topic is not None:
             # The same image again is the same image: a repeated nonce does no harm here.
             return self._handlers.store(request, image_topic, message.payload, signed.certificate, now=now)
-        self._demand_new(request, now)
+        self._nonces.demand_new(request.nonce, now)
         outcome = self._read_or_change(request, signed, now)
         if outcome is None:
             raise RefusedError(f"{request.operation} is not done on this topic", code="wrong_topic")
@@ -190,61 +173,6 @@ class Service:
                 outcome = self._handlers.renew(request, signed.user, now=now)
         return outcome
 
-    def _answer_enrolment(self, message: Message) -> None:
-        if message.retained:
-            self._clear(message)
-            self._enrolment.acknowledge(message)
-            return
-        if len(message.payload) > self._settings.maximum_request_size:
-            raise VerificationError("the request is too large")
-        now = self._clock()
-        json = open_sealed_request(message.payload, self._handlers.key, self._handlers.certificate)
-        try:
-            request = read_fresh(json, topic=message.topic, operation="enrol", settings=self._settings, now=now)
-            if not isinstance(request, messages.EnrolRequest):
-                raise RefusedError("only enrolments are taken at this door", code="invalid_request")
-            self._demand_new(request, now)
-            self._passwords.submit(self._enrol, message, request, now)
-        except SealcastError as error:
-            self._refuse_enrolment(message, json, error, now)
-
-    def _enrol(self, message: Message, request: messages.EnrolRequest, now: dt.datetime) -> None:
-        try:
-            outcome = self._handlers.enrol(request, now=now)
-            self._publish(message, self._replies.result(request, message.payload, outcome.result, now), outcome)
-            self._enrolment.acknowledge(message)
-        except SealcastError as error:
-            _log.warning("refused to enrol %.32r: %s", request.user, error.code)
-            self._refuse_enrolment(message, request.to_json(), error, now)
-        except Exception:  # noqa: BLE001 - the same
-            _log.exception("failed to enrol")
-            self._refuse_enrolment(message, request.to_json(), _FAULT, now)
-
-    def _refuse_enrolment(self, message: Message, json: bytes, error: SealcastError, now: dt.datetime) -> None:
-        self._publish(message, self._replies.error(json, "enrol", message.payload, error, now))
-        self._enrolment.acknowledge(message)
-
-    def _clear(self, message: Message) -> None:
-        """Take a retained message out of the broker's memory: nothing that is for the registrar may stay in it."""
-        # That comes back too, without a payload.
-        if message.payload:
-            self._members.publish(message.topic, b"", retain=True)
-
-    def _demand_new(self, request: messages.Request, now: dt.datetime) -> None:
-        if not self._nonces.add(request.nonce, now):
-            raise RefusedError("the request has been answered already", code="replayed")
-
-    def _publish(self, message: Message, reply: bytes | None, outcome: Outcome | None = None) -> None:
-        for publication in outcome.publications if outcome else ():
-            publish_retained(self._members, publication)
-        response_topic = message.response_topic or ""
-        answered = topics.parse_reply(response_topic)
-        asked = topics.parse_request(message.topic)
-        # The client id in a request's topic is checked by the broker; nobody gets a reply sent to somebody else.
-        if reply is None or answered is None or (asked is not None and asked.client_id != answered[0]):
-            return
-        self._members.publish(response_topic, reply, content_type="application/cms", correlation=message.correlation)
-
 
 def _demand_signer(signed: SignedRequest, user: str) -> None:
     if signed.user != user:
@@ -262,18 +190,3 @@ def _store_request(message: Message) -> bytes:
         return base64.b64decode(message.user_properties[messages.STORE_REQUEST], altchars=b"-_", validate=True)
     except (KeyError, binascii.Error) as error:
         raise VerificationError("an image without its owner's store request") from error
-
-
-def publish_retained(session: Session, publication: Publication) -> Future[bool]:
-    """Have the broker retain a message; the future is done with its acknowledgement."""
-    return session.publish(
-        publication.topic,
-        publication.payload,
-        retain=True,
-        content_type=_content_type(publication.topic),
-        expiry=publication.expiry,
-    )
-
-
-def _content_type(topic: str) -> str:
-    return "application/json" if topics.parse_announcement(topic) else "application/x-pem-file"

@@ -91,7 +91,7 @@ class World:
         self.service = Service(self.handlers, self.members, self.enrolments, pool, self.clock)
         serving = [
             threading.Thread(target=self._serve, args=(serve,))
-            for serve in (self.service.serve_members, self.service.serve_enrolment)
+            for serve in (self.service.serve_members, self.service.enrolment_door.serve)
         ]
         for thread in serving:
             self.stack.callback(thread.join)
