@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 KEY, CERTIFICATE, FORMER = "key.pem", "certificate.pem", "former.pem"
 AUTHORITIES, REGISTRAR, CRL = "ca.pem", "registrar.pem", "crl.pem"
 DEVICE_SECRET = "device-secret"  # noqa: S105 - a file name
+EXPIRED_CODE = "certificate_expired"
 _SECRET = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -123,6 +124,25 @@ class Identity:
                 code="no_identity",
             )
         return cls(device, now=now)
+
+    def demand_current(self, now: dt.datetime) -> None:
+        """Raise ConfigurationError, ``certificate_expired``, where the certificate's life is over."""
+        end = self.certificate.not_valid_after_utc
+        if now > end:
+            raise ConfigurationError(
+                f"the certificate has expired: it was valid until {end:%Y-%m-%d}",
+                hint=f"log in again with your password, and all goes on: publisher register {self.user} --home "
+                f"{self.home}; but if it is not {now:%Y-%m-%d}, set this device's clock",
+                code=EXPIRED_CODE,
+            )
+
+    def follow_folder(self) -> bool:
+        """Take over a certificate that another program has put into the folder; return whether there was one."""
+        found = certificate_in(self.home)
+        if found is None or found == self.certificate or found.public_key() != self.key.public_key():
+            return False
+        self.certificate = found
+        return True
 
     @property
     def reader(self) -> Reader:

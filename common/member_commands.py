@@ -141,16 +141,22 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
 
     @app.command()
     def whoami(*, home: HomeOption = default_home, json: JsonOption = False, verbose: VerboseOption = False) -> None:
-        """Show whose identity this folder holds."""
+        """Show whose identity this folder holds; fails where its certificate has expired."""
         console.start_logging(verbose=verbose)
-        _describe(Printer(as_json=json), Identity.load(home, now=console.now()), "whoami", None)
+        identity = Identity.load(home, now=console.now())
+        _describe(Printer(as_json=json), identity, "whoami", None)
+        identity.demand_current(console.now())
 
 
 @contextlib.contextmanager
 def member_session(
     identity: Identity, door: Address, client_id: str, options: SessionOptions
 ) -> Iterator[tuple[Session, RegistrarClient]]:
-    """Open a session at the members' door, trust brought up to date and the certificate renewed when due."""
+    """Open a session at the members' door, trust brought up to date and the certificate renewed when due.
+
+    Raises ConfigurationError, ``certificate_expired``, where it is too late for that.
+    """
+    identity.demand_current(console.now())
     home = identity.home
     context = verified_context((home / AUTHORITIES).read_bytes(), home / CERTIFICATE, home / KEY)
     with Session(door, client_id, context, options) as session:

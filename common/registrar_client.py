@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from common import certificates, messages, topics
 from common.arrivals import REPLY_LOST_CODE
-from common.errors import RefusedError, SessionError, VerificationError
+from common.errors import RefusedError, SealcastError, SessionError, VerificationError
 from common.identity import CERTIFICATE, KEY
 from common.signing import sign, verify_signature
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _MOST_EXCHANGES = 20  # of one request, over a link that is cut again and again
 _RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
+_log = logging.getLogger(__name__)
 AnyResult = TypeVar("AnyResult", bound=messages.Message)
 
 
@@ -151,11 +153,21 @@ class RegistrarClient:
         return self._ask(request, messages.RemoveResult)
 
     def renew_when_due(self) -> None:
-        """Renew the certificate once two thirds of its life are over."""
+        """Renew the certificate once two thirds of its life are over, unless another program in the folder just has.
+
+        One that cannot be renewed yet is good until its end; then this raises ConfigurationError.
+        """
+        if self._identity.follow_folder():
+            self._show_certificate()
         certificate = self._identity.certificate
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if self._clock() > begin + (end - begin) * _RENEW_AFTER:
+        if self._clock() <= begin + (end - begin) * _RENEW_AFTER:
+            return
+        self._identity.demand_current(self._clock())
+        try:
             self.renew()
+        except SealcastError as error:
+            _log.warning("cannot renew the certificate yet, which is valid until %s: %s", f"{end:%F}", error.message)
 
     def renew(self) -> None:
         """Get a new certificate for the identity's key and take it over."""
@@ -165,6 +177,9 @@ class RegistrarClient:
         )
         certificate = certificates.read_certificate(result.certificate.encode())
         self._identity.replace_certificate(certificate, now=self._clock())
+        self._show_certificate()
+
+    def _show_certificate(self) -> None:
         self._session.show_certificate(self._identity.home / CERTIFICATE, self._identity.home / KEY)
 
     def _topic(self, operation: str) -> str:

@@ -78,13 +78,15 @@ def open_signed(
     at: dt.datetime,
     now: dt.datetime,
     maximum_size: int,
+    may_have_ended: bool = False,
     released_key: bytes | None = None,
 ) -> OpenedImage:
     """Return the image that ``sealed`` holds, when steps 1 to 9 hold; raises VerificationError.
 
     ``topic`` is the one it came on; ``at`` is when the owner's certificate has to be valid: now, or when the registrar
-    stored the image. Raises NotRecipientError where step 2 fails: with the content key that the registrar then
-    releases, ``released_key``, it may be opened after all.
+    stored the image; its life ``may_have_ended`` before, where that was asked for with a valid one. Raises
+    NotRecipientError where step 2 fails: with the content key that the registrar then releases, ``released_key``, it
+    may be opened after all.
     """
     envelope = read_sealed(sealed, maximum_size=maximum_size)  # 1
     content_key = _own_content_key(envelope, reader)  # 2
@@ -95,7 +97,8 @@ def open_signed(
         raise NotRecipientError("none of the reader's keys is among the recipients")
     signed = verify_signature(envelope.decrypt(content_key), with_image_header=True)  # 3, 4, 5
     header = _read_header(signed)  # 5
-    owner = check_member(signed.certificate, trust, at=at, now=now)  # 6
+    end = signed.certificate.not_valid_after_utc
+    owner = check_member(signed.certificate, trust, at=min(at, end) if may_have_ended else at, now=now)  # 6
     _check_sender(envelope, header, signed.certificate, owner)  # 7
     _check_audience(header, reader, released=released)  # 8
     _check_topic(header, topic)  # 9
@@ -113,6 +116,7 @@ def open_sealed(
     maximum_size: int,
     maximum_pixels: int,
     seen: Callable[[str, uuid.UUID], bool],
+    may_have_ended: bool = False,
     released_key: bytes | None = None,
 ) -> OpenedImage:
     """Return the image that ``sealed`` holds, when steps 1 to 11 hold; raises VerificationError.
@@ -128,6 +132,7 @@ def open_sealed(
         at=at,
         now=now,
         maximum_size=maximum_size,
+        may_have_ended=may_have_ended,
         released_key=released_key,
     )
     _check_freshness(opened.header, now, seen)  # 10

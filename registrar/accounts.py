@@ -135,13 +135,13 @@ class Accounts:
         """Return the newest valid certificate of every key, at most ``limit``."""
         return self._certificates(_newest_valid(now).limit(limit))
 
-    def has_certificate(self, user: str, fingerprint: str, now: dt.datetime) -> bool:
-        """Tell whether this is a valid certificate of the user's, though perhaps not the newest of its key."""
+    def has_had_certificate(self, user: str, fingerprint: str) -> bool:
+        """Tell whether this is a certificate of the user's, though perhaps an earlier one, that was not revoked."""
         query = (
             select(CertificateRow.ordinal)
             .join(DeviceRow)
             .where(DeviceRow.user_name == user, CertificateRow.fingerprint == fingerprint)
-            .where(CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+            .where(CertificateRow.revoked_at.is_(None))
         )
         with transaction(self._engine) as session:
             return session.scalar(query) is not None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
 from common import topics
 from common.arrivals import Connected
-from common.errors import SealcastError
 from subscriber.catch_up import CatchUp
 from subscriber.obtaining import Obtainer
 from subscriber.receive import Receiver
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 # So many messages may arrive before what was missed gets a turn, too: as many as the broker keeps in flight.
 _WINDOW = 20
-_log = logging.getLogger(__name__)
 
 
 def subscribe(session: Session, ledger: Ledger, channel_filters: Sequence[str]) -> None:
@@ -118,13 +115,7 @@ class Daemon:
                 return
         if self._monotonic() >= self._next_try:
             self.receiver.try_postponed(is_over)
-            self._renew()
+            self._registrar.renew_when_due()
             self._next_try = self._monotonic() + self._retry_seconds
         if not is_over():
             self._has_more = self.catch_up.step()
-
-    def _renew(self) -> None:
-        try:
-            self._registrar.renew_when_due()
-        except SealcastError as error:
-            _log.warning("cannot renew the certificate yet: %s", error.message)

@@ -72,10 +72,10 @@ class Obtainer:
 
     def open_native(self, sealed: bytes, topic: ImageTopic) -> OpenedImage:
         """Open an image that came natively on ``topic``; raises VerificationError."""
-        return self._open(sealed, topic.image, topic.image_id, at=self._clock())
+        return self._open(sealed, topic.image, topic.image_id)
 
     def fetch_and_open(self, image_id: uuid.UUID, announced: ImageTopic | None = None) -> OpenedImage:
-        """Open the archive's copy, which no broker can have altered, and which was stored while its owner was valid.
+        """Open the archive's copy, which no broker can have altered, and which its owner had stored as a member.
 
         Raises SealcastError; VerificationError only where the image was fetched in one go, since what an earlier try
         has brought may not fit the rest, and with the code ``invalid_announcement`` where it was announced elsewhere.
@@ -113,22 +113,29 @@ class Obtainer:
         topic, stored_at = download.last.topic, download.last.stored_at
         if announced is not None and announced.image != topic:
             raise unfounded("the registrar has the image under another topic")
-        return self._open(bytes(download.content), topic, download.image_id, at=stored_at)
+        return self._open(bytes(download.content), topic, download.image_id, stored_at)
 
-    def _open(self, sealed: bytes, topic: str, image_id: uuid.UUID, *, at: dt.datetime) -> OpenedImage:
+    def _open(
+        self, sealed: bytes, topic: str, image_id: uuid.UUID, stored_at: dt.datetime | None = None
+    ) -> OpenedImage:
+        """Open an image that the registrar stored then (None: nobody says that it has)."""
         try:
-            return self._open_with(None, sealed, topic, at=at)
+            return self._open_with(None, sealed, topic, stored_at)
         except NotRecipientError:
-            return self._open_with(self._ask_for_key(image_id), sealed, topic, at=at)
+            return self._open_with(self._ask_for_key(image_id), sealed, topic, stored_at)
 
-    def _open_with(self, released_key: bytes | None, sealed: bytes, topic: str, *, at: dt.datetime) -> OpenedImage:
+    def _open_with(
+        self, released_key: bytes | None, sealed: bytes, topic: str, stored_at: dt.datetime | None
+    ) -> OpenedImage:
+        now = self._clock()
         return open_sealed(
             sealed,
             topic=topic,
             reader=self._identity.reader,
             trust=self._identity.trust,
-            at=at,
-            now=self._clock(),
+            at=stored_at or now,
+            may_have_ended=stored_at is not None,
+            now=now,
             maximum_size=self._settings.maximum_sealed_size,
             released_key=released_key,
             seen=self._seen,

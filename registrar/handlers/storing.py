@@ -43,7 +43,7 @@ class Storing(Stores):
         if sha256(sealed).hexdigest() != request.sha256_sealed:
             raise RefusedError("the image is not the one that its owner signed", code="altered")
         try:
-            envelope = self._read_envelope(topic, sealed, signer, now)
+            envelope = self._read_envelope(topic, sealed, signer)
             header = self._open_if_recipient(envelope, topic, sealed, now)
         except VerificationError as error:
             raise RefusedError("the sealed image is not acceptable", code="invalid_image") from error
@@ -143,13 +143,14 @@ class Storing(Stores):
                 self.catalogue.unless_known(image_id, lambda: archive.discard(image_id))
             raise
 
-    def _read_envelope(self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate, now: dt.datetime) -> Envelope:
+    def _read_envelope(self, topic: ImageTopic, sealed: bytes, signer: x509.Certificate) -> Envelope:
         envelope = read_sealed(sealed, maximum_size=self.settings.maximum_sealed_size)
         if envelope.image_id != topic.image_id:
             raise VerificationError("the envelope is of another image")
-        # An image that has waited in the outbox may have been sealed before its owner's certificate was renewed.
+        # An image that has waited in the outbox may have been sealed before its owner's certificate was renewed, or
+        # ended: that it is the owner's is said by the request then, whose signer's certificate is valid now.
         sender = (envelope.sender_certificate_hash or b"").hex()
-        if sender != certificates.fingerprint(signer) and not self.accounts.has_certificate(topic.owner, sender, now):
+        if sender != certificates.fingerprint(signer) and not self.accounts.has_had_certificate(topic.owner, sender):
             raise VerificationError("the envelope is of another sender")
         return envelope
 
@@ -165,6 +166,7 @@ class Storing(Stores):
             reader=Reader(self.key, (self.certificate,)),
             trust=self.authority.trust(now),
             at=now,
+            may_have_ended=True,
             now=now,
             maximum_size=self.settings.maximum_sealed_size,
         )

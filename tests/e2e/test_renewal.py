@@ -26,7 +26,7 @@ DAY = dt.timedelta(days=1)
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
-def age(system: System, home: Path, days: int) -> x509.Certificate:
+def age(system: System, home: Path, days: float) -> x509.Certificate:
     """Let the certificate of an identity be so many days old, as the registrar would have signed it then."""
     now = console.now()
     identity = Identity.load(home, now=now)

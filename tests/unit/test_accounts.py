@@ -9,6 +9,7 @@ import authorities
 import pytest
 from authorities import DAY, NOW
 
+from common.certificates import fingerprint
 from common.errors import RefusedError
 from registrar.accounts import Accounts, Member
 from registrar.passwords import LOCKED
@@ -187,3 +188,13 @@ def test_crl_numbers_that_are_taken_at_once_are_different(accounts: Accounts) ->
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(lambda _: accounts.next_crl_number(NOW), range(16)))
     assert len(set(numbers)) == 16
+
+
+def test_a_certificate_is_its_users_even_when_it_has_ended_unless_it_was_revoked(accounts: Accounts) -> None:
+    ended = add(accounts, "alice", KEYS[0], lifetime=(NOW - 2 * DAY, NOW - DAY))
+    add(accounts, "alice", KEYS[0])
+    name = fingerprint(ended)
+    assert accounts.has_had_certificate("alice", name)
+    assert not accounts.has_had_certificate("bob", name)
+    accounts.revoke("alice", NOW)
+    assert not accounts.has_had_certificate("alice", name)
