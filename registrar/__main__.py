@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, fingerprint, members, invite, invitations, reset, verify, backup."""
+"""The `registrar` command: init, serve, fingerprint, members, and those of account_, audit_ and archive_commands."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from registrar.archive_commands import (
     database_url,
     restore_from,
 )
+from registrar.audit_commands import add_audit_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
 from registrar.running import Running
@@ -143,6 +144,7 @@ def members(
 
 add_archive_commands(app, HOME)
 add_account_commands(app, HOME)
+add_audit_commands(app, HOME)
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         printer = Printer(as_json=json)
         tokens = Tokens(open_current(database_url(home, database)))
         if withdraw is not None:
-            tokens.withdraw(withdraw)
+            tokens.withdraw(withdraw, console.now())
             printer.event(f"withdrawn  {withdraw}", event="withdrawn", id=withdraw)
             return
         for one in tokens.invitations(console.now()):

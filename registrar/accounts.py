@@ -17,14 +17,19 @@ from sqlalchemy.orm import aliased
 
 from common import certificates
 from common.errors import RefusedError
+from registrar import audit
 from registrar.database import transaction
 from registrar.passwords import LOCKED, login_failed
 from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
-from registrar.tokens import add_reset, redeem
+from registrar.tokens import add_reset, redeem, token_id
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from sqlalchemy import Engine, Select
     from sqlalchemy.orm import Session
+
+    Occasion = Literal["registration", "login", "renewal"]
 
 # An entry leaves the CRL only after the certificate's end (RFC 5280, section 3.3), and then with time to spare.
 _LISTED_AFTER_EXPIRY = dt.timedelta(days=30)
@@ -56,6 +61,7 @@ class Accounts:
                 if invitation is not None and not redeem(session, invitation, "invitation", user, now):
                     raise login_failed()
                 session.add(AccountRow(user_name=user, password_hash=password_hash, created_at=now))
+                audit.append(session, "registered", user, now, invitation=invitation and token_id(invitation))
         except IntegrityError as error:
             raise RefusedError(f"the user name {user!r} is taken", code="user_exists") from error
 
@@ -81,6 +87,7 @@ class Accounts:
             add_reset(session, code, user, now=now, expires_at=expires_at)
             if lock:
                 account.password_hash = LOCKED
+            audit.append(session, "reset-code", user, now, code=token_id(code), locked=lock)
 
     def set_password(self, user: str, password_hash: str, now: dt.datetime, *, code: str | None = None) -> None:
         """Replace a member's password, and use up the code that allows it, both or none.
@@ -94,8 +101,11 @@ class Accounts:
             if code is not None and not redeem(session, code, "reset", user, now):
                 raise login_failed()
             account.password_hash = password_hash
+            audit.append(session, "password-changed", user, now, code=code and token_id(code))
 
-    def add_certificate(self, user: str, certificate: x509.Certificate, now: dt.datetime) -> list[str]:
+    def add_certificate(
+        self, user: str, certificate: x509.Certificate, now: dt.datetime, *, occasion: Occasion = "login"
+    ) -> list[str]:
         """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.
 
         Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's.
@@ -116,15 +126,20 @@ class Accounts:
                     CertificateRow.key_identifier == key_identifier, CertificateRow.expires_at > now
                 )
             ).all()
+            fingerprint, expires_at = certificates.fingerprint(certificate), certificate.not_valid_after_utc
             session.add(
                 CertificateRow(
-                    fingerprint=certificates.fingerprint(certificate),
+                    fingerprint=fingerprint,
                     key_identifier=key_identifier,
                     pem=certificates.to_pem(certificate),
                     issued_at=now,
-                    expires_at=certificate.not_valid_after_utc,
+                    expires_at=expires_at,
                 )
             )
+            audit.append(
+                session, "certificate-signed", user, now,
+                certificate=fingerprint, expires_at=expires_at.isoformat(), occasion=occasion,
+            )  # fmt: skip
         return list(replaced)
 
     def certificates_of(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
@@ -184,6 +199,7 @@ class Accounts:
             ).all()
             for row in rows:
                 row.revoked_at = now
+            audit.append(session, "revoked", user, now, certificates=[row.fingerprint for row in rows])
             return [x509.load_pem_x509_certificate(row.pem) for row in rows if row.expires_at > now]
 
     def revoked(self, now: dt.datetime) -> list[tuple[x509.Certificate, dt.datetime]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select, update
 
 from common.errors import RefusedError
+from registrar import audit
 from registrar.database import transaction
 from registrar.listing import Viewer, list_page
 from registrar.tables import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow
@@ -183,6 +184,7 @@ class Catalogue:
                 if earlier.reason == "lost":
                     # Now it shall not come back either.
                     earlier.reason = removal.reason
+                    _note(session, removal)
                 return _removal(earlier)
             image = session.get(ImageRow, removal.image_id)
             if removal.channel is None:
@@ -192,6 +194,7 @@ class Catalogue:
                 session.execute(delete(RecipientRow).where(RecipientRow.ordinal == image.ordinal))
                 session.delete(image)
             session.add(RemovalRow(**asdict(removal)))
+            _note(session, removal)
         return removal
 
     def unless_known(self, image_id: uuid.UUID, act: Callable[[], None]) -> None:
@@ -260,6 +263,11 @@ def _demand_few(session: Session, owner: str) -> None:
             hint="ask whoever runs the registrar",
             code="quota_exceeded",
         )
+
+
+def _note(session: Session, removal: Removal) -> None:
+    image_id, reason = str(removal.image_id), removal.reason
+    audit.append(session, "removed", removal.owner, removal.removed_at, image_id=image_id, reason=reason)
 
 
 def _give_back(session: Session, image: ImageRow) -> None:

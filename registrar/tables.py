@@ -6,7 +6,7 @@ import datetime as dt
 import uuid  # noqa: TC003 - SQLAlchemy reads the annotations at run time
 from typing import Literal
 
-from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, MetaData, String
+from sqlalchemy import BigInteger, Dialect, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy import types as sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -147,3 +147,23 @@ class RemovalRow(Table):
     reason: Mapped[str] = mapped_column(String(7))
     removed_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     settled: Mapped[bool] = mapped_column(index=True)
+
+
+class AuditRow(Table):
+    """An entry of the audit log: ``details`` is a JSON object, ``hash`` chains it to the entry before."""
+
+    __tablename__ = "audit"
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    time: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    event: Mapped[str] = mapped_column(String(24))
+    user_name: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditHeadRow(Table):
+    """Where the audit log ends, one row: the ordinal and the hash of the latest entry."""
+
+    __tablename__ = "audit_head"
+    ordinal: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(64))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, or_, select
 
 from common.errors import RefusedError
+from registrar import audit
 from registrar.database import transaction
 from registrar.tables import TokenRow
 
@@ -49,7 +50,9 @@ class Tokens:
         with transaction(self._engine) as session:
             _sweep(session, now)
             session.add(_row(token, "invitation", user, now, expires_at))
-        return _hash(token)[:_ID_DIGITS]
+            identifier = token_id(token)
+            audit.append(session, "invited", user, now, invitation=identifier, expires_at=expires_at.isoformat())
+        return identifier
 
     def kind_of(self, token: str, user: str, now: dt.datetime) -> Kind | None:
         """Return what an open token is to this user, or None where it is nothing."""
@@ -70,18 +73,25 @@ class Tokens:
                 for row in session.scalars(query)
             ]
 
-    def withdraw(self, identifier: str) -> None:
+    def withdraw(self, identifier: str, now: dt.datetime) -> None:
         """Close an invitation by its id; raises RefusedError, ``unknown_invitation``, where none of that id is open."""
         query = (
             delete(TokenRow)
             .where(TokenRow.kind == "invitation", func.substr(TokenRow.token_sha256, 1, _ID_DIGITS) == identifier)
-            .returning(TokenRow.token_sha256)
+            .returning(TokenRow.user_name)
         )
         with transaction(self._engine) as session:
-            if session.scalar(query) is None:
+            withdrawn = session.execute(query).first()
+            if withdrawn is None:
                 raise RefusedError(
                     "there is no such invitation", hint="see `registrar invitations`", code="unknown_invitation"
                 )
+            audit.append(session, "invitation-withdrawn", withdrawn.user_name, now, invitation=identifier)
+
+
+def token_id(token: str) -> str:
+    """Return what names a token, and opens nothing."""
+    return _hash(token)[:_ID_DIGITS]
 
 
 def add_reset(session: Session, token: str, user: str, *, now: dt.datetime, expires_at: dt.datetime) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from registrar.accounts import Occasion
     from registrar.tokens import Kind
 
 
@@ -37,7 +38,8 @@ class Enrolling(Stores):
         passwords.check_policy(password, user=user, settings=self.settings)
         token = None if request.token is None else request.token.get_secret_value()
         message = self._admit(user, password, token, now)
-        pem, publications = self._certify(public_key, user, now)
+        occasion: Occasion = "registration" if message == "Registration Successful" else "login"
+        pem, publications = self._certify(public_key, user, now, occasion)
         return Outcome(messages.EnrolResult(message=message, certificate=pem), publications)
 
     def renew(self, request: messages.RenewRequest, user: str, *, now: dt.datetime) -> Outcome:
@@ -46,7 +48,7 @@ class Enrolling(Stores):
             public_key = certificates.check_csr(request.csr)
         except VerificationError as error:
             raise RefusedError(error.message, hint=error.hint, code=error.code) from error
-        pem, publications = self._certify(public_key, user, now)
+        pem, publications = self._certify(public_key, user, now, "renewal")
         return Outcome(messages.RenewResult(certificate=pem), publications)
 
     def _admit(self, user: str, password: str, token: str | None, now: dt.datetime) -> messages.EnrolmentWords:
@@ -80,11 +82,11 @@ class Enrolling(Stores):
             raise passwords.login_failed()
 
     def _certify(
-        self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime
+        self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime, occasion: Occasion
     ) -> tuple[str, tuple[Publication, ...]]:
         """Sign a certificate, PEM, and return it with what everyone learns: it is there, those it replaces are not."""
         certificate = self.authority.sign_member(public_key, user, now)
-        replaced = self.accounts.add_certificate(user, certificate, now)
+        replaced = self.accounts.add_certificate(user, certificate, now, occasion=occasion)
         pem = certificates.to_pem(certificate)
         withdrawn = [Publication(topics.member(user, earlier), b"") for earlier in replaced]
         return pem.decode(), (Publication(topics.member(user, certificates.fingerprint(certificate)), pem), *withdrawn)

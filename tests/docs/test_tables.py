@@ -6,7 +6,7 @@ import ast
 import re
 import tomllib
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from system import ROOT
 from typer.main import get_command
@@ -15,14 +15,15 @@ import publisher.__main__
 import registrar.__main__
 import subscriber.__main__
 from common.settings import Settings
+from registrar.audit import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAMS = (registrar.__main__, publisher.__main__, subscriber.__main__)
 PACKAGES = ("common", "registrar", "publisher", "subscriber")
-SETTINGS, PROTOCOL, DEBUGGING = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "protocol", "debugging")
+SETTINGS, PROTOCOL, DEBUGGING, AUDIT = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "protocol", "debugging", "audit")
 )
 
 
@@ -101,6 +102,18 @@ def codes(node: ast.AST) -> set[str]:
 def test_every_code_is_listed() -> None:
     listed = {code for row in rows(PROTOCOL, "Codes") for code in quoted(row[0])}
     assert listed == set().union(*map(codes, source()))
+
+
+def test_every_kind_of_entry_in_the_audit_log_is_listed_and_written() -> None:
+    listed = {quoted(row[0])[0] for row in rows(AUDIT, "Entries")}
+    written = set[object]()
+    for node in source():
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="audit"), attr="append"), args=[_, ast.Constant(event), *_]
+            ):
+                written.add(event)
+    assert listed == set(get_args(Event)) == written
 
 
 def test_every_kind_of_topic_is_looked_at() -> None:

@@ -153,10 +153,10 @@ def test_invitations_are_listed_and_withdrawn_by_their_id(tokens: Tokens, accoun
     (listed,) = tokens.invitations(NOW)
     assert (listed.user, listed.created_at, listed.expires_at) == ("alice", NOW, WEEK)
     assert tokens.invitations(WEEK) == []
-    refused("unknown_invitation", lambda: tokens.withdraw("%"))
-    tokens.withdraw(listed.id)
+    refused("unknown_invitation", lambda: tokens.withdraw("%", NOW))
+    tokens.withdraw(listed.id, NOW)
     assert tokens.kind_of(first, "alice", NOW) is None
-    refused("unknown_invitation", lambda: tokens.withdraw(listed.id))
+    refused("unknown_invitation", lambda: tokens.withdraw(listed.id, NOW))
 
 
 def test_what_is_over_leaves_the_database_and_no_token_is_ever_in_it(
