@@ -1,5 +1,4 @@
-"""Runs what the documents show: every ``console`` block of README.md, docs/debugging.md and docs/reliability.md, in
-this order.
+"""Runs what the documents show: every ``console`` block of the documents in SHOWN, in this order.
 
 The word behind ``console`` names the terminal in which a block is typed. A line that begins with ``$ `` is typed, and
 the lines below it have to be all that is shown: ``…`` stands for any text, alone on a line for any lines. What goes on
@@ -26,7 +25,7 @@ from system import KEY_SIZE, ROOT, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SHOWN = ("README.md", "docs/debugging.md", "docs/reliability.md")
+SHOWN = ("README.md", "docs/audit.md", "docs/debugging.md", "docs/reliability.md")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAEMONS = ("registrar serve", "subscriber run")
 # What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.
