@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     minimum_password_length: PositiveInt = 15
     maximum_password_length: PositiveInt = 1024
     password_queue: NonNegativeInt = 32
+    # Attempts to log in under one name, and of all who prove nothing but a password.
+    free_login_attempts: PositiveInt = 5
+    longest_login_wait: PositiveFloat = 300.0
+    stranger_logins_a_second: PositiveFloat = 4.0
     request_workers: PositiveInt = 4
     request_queue: PositiveInt = 64
 

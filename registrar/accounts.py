@@ -142,6 +142,12 @@ class Accounts:
             )  # fmt: skip
         return list(replaced)
 
+    def has_key(self, user: str, key_identifier: bytes) -> bool:
+        """Tell whether this key has ever been certified for the user."""
+        with transaction(self._engine) as session:
+            device = session.get(DeviceRow, key_identifier)
+            return device is not None and device.user_name == user
+
     def certificates_of(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
         """Return the newest valid certificate of each of the user's keys; none for an unknown user."""
         return self._certificates(_newest_valid(now).where(DeviceRow.user_name == user))

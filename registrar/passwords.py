@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import math
 import os
+import sys
 import threading
 import unicodedata
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 _MEMORY_KIBIBYTES, _PASSES, _LANES = 64 * 1024, 3, 4
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _SECONDS_EACH = 0.2
-# OpenSSL 4.0.3 under cryptography 50.0.2: two Argon2 with several lanes at once wait for each other's threads for ever
-# (measured, within eight hashes). Two at once would not be faster either.
-_one_at_a_time = threading.Lock()
+_LOW_PRIORITY = 10  # a tenth of the processor where everything is busy
 
 # A well-formed hash that no known password has: the hash of an account that nobody may log in to.
 LOCKED = f"$argon2id$v=19$m={_MEMORY_KIBIBYTES},t={_PASSES},p={_LANES}${'A' * 22}${'A' * 43}"
@@ -119,6 +118,19 @@ _BLOCKLIST = _read_blocklist()
 _RUNS = _make_runs()
 
 
+def _give_way() -> None:
+    """Leave the processor to everybody else: Argon2's own threads inherit the priority of the one that starts them."""
+    # Elsewhere that would be the priority of the whole program.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+
+
+# OpenSSL 4.0.3 under cryptography 50.0.2: two Argon2 with several lanes at once wait for each other's threads for ever
+# (measured, within eight hashes), and two at once would not be faster. This thread does nothing else: one of low
+# priority that holds the interpreter's lock would hold up the others.
+_hasher = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_give_way)
+
+
 def login_failed() -> RefusedError:
     """Return the one refusal for a wrong name, password, invitation or code: it never tells which."""
     return RefusedError(
@@ -137,15 +149,13 @@ def hash_password(password: str) -> str:
         lanes=_LANES,
         memory_cost=_MEMORY_KIBIBYTES,
     )
-    with _one_at_a_time:
-        return argon2.derive_phc_encoded(_encode(password))
+    return _hasher.submit(argon2.derive_phc_encoded, _encode(password)).result()
 
 
 def verify_password(password: str, password_hash: str) -> bool:
     """Tell whether the hash is that of the password."""
     try:
-        with _one_at_a_time:
-            Argon2id.verify_phc_encoded(_encode(password), password_hash)
+        _hasher.submit(Argon2id.verify_phc_encoded, _encode(password), password_hash).result()
     except InvalidKey:
         return False
     return True
@@ -168,17 +178,21 @@ class PasswordPool:
         self._places = threading.BoundedSemaphore(1 + settings.password_queue)
         self._longest_wait = math.ceil(settings.password_queue * _SECONDS_EACH)
 
+    def busy(self) -> RefusedError:
+        """Return the refusal of who has to come back."""
+        return RefusedError(
+            "too many people are registering or logging in just now",
+            hint="try again in a few seconds",
+            code="busy",
+            retry_after=self._longest_wait,
+        )
+
     def submit(
         self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> Future[_Result]:
         """Queue ``work``; raises RefusedError, code ``busy``, where the queue is full."""
         if not self._places.acquire(blocking=False):
-            raise RefusedError(
-                "too many people are registering or logging in just now",
-                hint="try again in a few seconds",
-                code="busy",
-                retry_after=self._longest_wait,
-            )
+            raise self.busy()
 
         def do() -> _Result:
             try:

@@ -4,12 +4,12 @@ A handler knows no SQL and no MQTT: it gets a checked request, uses accounts, au
 returns the result together with what has to be published.
 """
 
-from registrar.handlers.enrolling import Enrolling
+from registrar.handlers.enrolling import Applicant, Enrolling
 from registrar.handlers.reading import Reading
 from registrar.handlers.stores import Outcome, Publication, announcement
 from registrar.handlers.storing import Storing
 
-__all__ = ["Handlers", "Outcome", "Publication", "announcement"]
+__all__ = ["Applicant", "Handlers", "Outcome", "Publication", "announcement"]
 
 
 class Handlers(Enrolling, Storing, Reading):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cryptography import x509
 
 from common import certificates, messages, topics
 from common.errors import ConfigurationError, RefusedError, VerificationError
@@ -13,9 +16,20 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from cryptography.hazmat.primitives.asymmetric import rsa
+    from pydantic import SecretStr
 
     from registrar.accounts import Occasion
     from registrar.tokens import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Who wants to enrol, by the rules; ``proof`` is what nobody but the user can have, and None for a stranger."""
+
+    request: messages.EnrolRequest
+    user: str
+    public_key: rsa.RSAPublicKey
+    proof: str | None
 
 
 class Enrolling(Stores):
@@ -23,23 +37,36 @@ class Enrolling(Stores):
 
     __slots__ = ()
 
-    def enrol(self, request: messages.EnrolRequest, *, now: dt.datetime) -> Outcome:
-        """Register an unknown user, or log a known one in, and certify this device's key.
+    def examine(self, request: messages.EnrolRequest, *, now: dt.datetime) -> Applicant:
+        """Return who wants to enrol; costs no Argon2id. Raises RefusedError where a rule is not kept.
 
-        The rules come before any look-up, and each case costs one Argon2id, so neither words nor time tell whether a
-        user exists, unless whoever comes is registered. Raises RefusedError.
+        The rules come before any look-up. Proof is a key that was certified for the user, or an open token.
         """
         try:
             user = topics.check_user_name(request.user)
             public_key = certificates.check_csr(request.csr)
         except (ConfigurationError, VerificationError) as error:
             raise RefusedError(error.message, hint=error.hint, code=error.code) from error
-        password = request.password.get_secret_value()
-        passwords.check_policy(password, user=user, settings=self.settings)
-        token = None if request.token is None else request.token.get_secret_value()
-        message = self._admit(user, password, token, now)
+        passwords.check_policy(request.password.get_secret_value(), user=user, settings=self.settings)
+        key_identifier = x509.SubjectKeyIdentifier.from_public_key(public_key).digest
+        token = _reveal(request.token)
+        proof = None
+        if self.accounts.has_key(user, key_identifier):
+            proof = f"key {key_identifier.hex()}"
+        elif token is not None and self.tokens.kind_of(token, user, now):
+            proof = f"token {token}"
+        return Applicant(request, user, public_key, proof)
+
+    def enrol(self, applicant: Applicant, *, now: dt.datetime) -> Outcome:
+        """Register an unknown user, or log a known one in, and certify this device's key.
+
+        Each case costs one Argon2id, so neither words nor time tell whether a user exists, unless whoever comes is
+        registered. Raises RefusedError.
+        """
+        user, password = applicant.user, applicant.request.password.get_secret_value()
+        message = self._admit(user, password, _reveal(applicant.request.token), now)
         occasion: Occasion = "registration" if message == "Registration Successful" else "login"
-        pem, publications = self._certify(public_key, user, now, occasion)
+        pem, publications = self._certify(applicant.public_key, user, now, occasion)
         return Outcome(messages.EnrolResult(message=message, certificate=pem), publications)
 
     def renew(self, request: messages.RenewRequest, user: str, *, now: dt.datetime) -> Outcome:
@@ -90,3 +117,7 @@ class Enrolling(Stores):
         pem = certificates.to_pem(certificate)
         withdrawn = [Publication(topics.member(user, earlier), b"") for earlier in replaced]
         return pem.decode(), (Publication(topics.member(user, certificates.fingerprint(certificate)), pem), *withdrawn)
+
+
+def _reveal(token: SecretStr | None) -> str | None:
+    return None if token is None else token.get_secret_value()

@@ -92,7 +92,7 @@ def test_two_who_register_one_name_at_once(
             csr=certificates.make_csr(authorities.new_key(), "emma"),
         )
         try:
-            result = world.handlers.enrol(request, now=NOW).result
+            result = world.handlers.enrol(world.handlers.examine(request, now=NOW), now=NOW).result
         except RefusedError as error:
             return error.code
         assert isinstance(result, messages.EnrolResult)

@@ -35,7 +35,8 @@ def enrol(world: World, user: str, password: str = PASSWORD, token: str | None =
         csr=certificates.make_csr(authorities.new_key(), user),
     )
     try:
-        result = world.handlers.enrol(request, now=world.clock()).result
+        applicant = world.handlers.examine(request, now=world.clock())
+        result = world.handlers.enrol(applicant, now=world.clock()).result
     except RefusedError as error:
         return error.code, error.message, str(error.hint)
     assert isinstance(result, messages.EnrolResult)

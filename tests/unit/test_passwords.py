@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import threading
 import unicodedata
@@ -147,3 +148,9 @@ def test_the_pool_has_room_again_after_work_that_failed() -> None:
         with pytest.raises(ValueError, match="nothing"):
             pool.submit(int, "nothing").result(30)
     pool.close()
+
+
+def test_hashing_gives_way_to_everything_else() -> None:
+    hash_password(GOOD)
+    (hasher,) = (thread for thread in threading.enumerate() if thread.name.startswith("argon2"))
+    assert os.getpriority(os.PRIO_PROCESS, hasher.native_id or 0) == os.getpriority(os.PRIO_PROCESS, 0) + 10
