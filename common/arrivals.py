@@ -15,6 +15,7 @@ from common.outcomes import fail, fulfil
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_MOST_UNASKED = 20  # messages at QoS 0 that wait: as many as a broker sends at QoS 1 before one is acknowledged
 REPLY_LOST_CODE = "reply_lost"  # the code of a session that was lost together with the reply to a request
 
 
@@ -65,6 +66,9 @@ class Arrivals:
             waiting = self._replies.get(arrived.correlation or b"")
             if waiting is not None:
                 fulfil(waiting, arrived)
+            return True
+        # Nothing but this holds back what is sent at QoS 0: it would fill the memory.
+        if isinstance(arrived, Message) and not arrived.packet_id and self._queue.qsize() >= _MOST_UNASKED:
             return True
         self._queue.put(arrived)
         return False
