@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The root signs few: one each time the issuing CA is rotated, and an old one stays until its own end.
 MOST_ISSUING = 16
+_RENEW_AFTER = 2 / 3  # of a certificate's life
 _REQUEST_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -161,6 +162,12 @@ def _check_authority(certificate: x509.Certificate, root: x509.Certificate, *, p
     certificate.verify_directly_issued_by(root)
     profile = profiles.authority_extensions(_public_key(certificate), _public_key(root), path_length=path_length)
     _check_extensions(certificate, profile)
+
+
+def is_due_for_renewal(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    """Tell whether two thirds of the certificate's life are over (docs/protocol.md, "Trust")."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now > begin + (end - begin) * _RENEW_AFTER
 
 
 def is_valid(certificate: x509.Certificate, now: dt.datetime) -> bool:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from common.topics import ImageTopic
 
 _MOST_EXCHANGES = 20  # of one request, over a link that is cut again and again
-_RENEW_AFTER = 2 / 3  # of a certificate's life (docs/protocol.md, "Operations")
 _log = logging.getLogger(__name__)
 AnyResult = TypeVar("AnyResult", bound=messages.Message)
 
@@ -160,13 +159,13 @@ class RegistrarClient:
         if self._identity.follow_folder():
             self._show_certificate()
         certificate = self._identity.certificate
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if self._clock() <= begin + (end - begin) * _RENEW_AFTER:
+        if not certificates.is_due_for_renewal(certificate, self._clock()):
             return
         self._identity.demand_current(self._clock())
         try:
             self.renew()
         except SealcastError as error:
+            end = certificate.not_valid_after_utc
             _log.warning("cannot renew the certificate yet, which is valid until %s: %s", f"{end:%F}", error.message)
 
     def renew(self) -> None:

@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, fingerprint, members, and those of account_, audit_ and archive_commands."""
+"""The `registrar` command: init, serve, members, and those of authority_, account_, audit_ and archive_commands."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from registrar.archive_commands import (
     restore_from,
 )
 from registrar.audit_commands import add_audit_commands
+from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
 from registrar.running import Running
@@ -110,15 +111,6 @@ def serve(
         running.serve(service, stop)
 
 
-@app.command("fingerprint")
-def show_fingerprint(*, home: HomeOption = HOME, json: JsonOption = False, verbose: VerboseOption = False) -> None:
-    """Print the root's fingerprint, which members pin."""
-    console.start_logging(verbose=verbose)
-    root = authority.Authority.load(home, load_settings(home)).root
-    fingerprint = certificates.fingerprint(root)
-    Printer(as_json=json).event(fingerprint, event="fingerprint", fingerprint=fingerprint)
-
-
 @app.command()
 def members(
     *,
@@ -142,6 +134,7 @@ def members(
         )
 
 
+add_authority_commands(app, HOME)
 add_archive_commands(app, HOME)
 add_account_commands(app, HOME)
 add_audit_commands(app, HOME)

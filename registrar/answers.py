@@ -23,13 +23,13 @@ class Answers:
 
     def __init__(self, handlers: Handlers, members: Session) -> None:
         self._members = members
-        self._replies = Replies(handlers.key, handlers.certificate)
+        self._handlers = handlers
 
     def give(
         self, message: Message, request: messages.Request, outcome: Outcome, *, sent: bytes, now: dt.datetime
     ) -> None:
         """Publish an outcome: what everyone learns, then the reply; ``sent`` is the request as it came."""
-        reply = self._replies.result(request, sent, outcome.result, now)
+        reply = self._replies().result(request, sent, outcome.result, now)
         for publication in outcome.publications:
             publish_retained(self._members, publication)
         self._reply(message, reply)
@@ -38,13 +38,17 @@ class Answers:
         self, message: Message, json: bytes, error: SealcastError, *, operation: str, sent: bytes, now: dt.datetime
     ) -> None:
         """Publish a refusal, unless the request has no nonce to bind it to."""
-        self._reply(message, self._replies.error(json, operation, sent, error, now))
+        self._reply(message, self._replies().error(json, operation, sent, error, now))
 
     def clear(self, message: Message) -> None:
         """Take a retained message out of the broker's memory: nothing that is for the registrar may stay in it."""
         # That comes back too, without a payload.
         if message.payload:
             self._members.publish(message.topic, b"", retain=True)
+
+    def _replies(self) -> Replies:
+        """Sign with the registrar's certificate of now: it may have been renewed since the last reply."""
+        return Replies(self._handlers.key, self._handlers.certificate)
 
     def _reply(self, message: Message, reply: bytes | None) -> None:
         response_topic = message.response_topic or ""

@@ -16,6 +16,8 @@ from registrar.archive import open_archive
 from registrar.authority import Authority, is_unfinished, refuse_initialised
 from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import open_current, open_database
+from registrar.host_names import host_names
+from registrar.renewing import renew_broker
 from registrar.running import Running, open_handlers
 from registrar.verifying import Verification
 
@@ -134,7 +136,7 @@ def restore_from(
         report_damaged(printer, record)
     authority = Authority.load(home, load_settings(home))
     if hosts:
-        authority.replace_broker(hosts, console.now())
+        renew_broker(authority, host_names(hosts), console.now())
     return authority
 
 

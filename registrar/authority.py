@@ -1,8 +1,9 @@
 """Makes and keeps the certificate authority, and signs; knows neither accounts nor topics (docs/protocol.md, "Trust").
 
 Under the registrar's home: ``authority/`` (root and issuing CAs with their keys; ``root.key`` can be moved away),
-``registrar.key`` and ``registrar.pem``, and ``broker/trust/`` with all that the broker reads: ``ca.pem`` (root and
-issuing CAs), ``broker.pem`` (with its issuing CA behind it), ``broker.key`` and ``crl.pem`` (a list of each).
+``registrar.key``, ``registrar.pem`` and ``registrar-former.pem``, and ``broker/trust/`` with all that the broker reads:
+``ca.pem`` (root and issuing CAs), ``broker.pem`` (with its issuing CA behind it), ``broker.key`` and ``crl.pem`` (the
+revocation list of each).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
 from common.files import flush_folder, make_private_folder, write_private
 from common.revocation_lists import read_crls
-from registrar.authority_files import damaged, read, read_certificate, read_certificates, read_key, read_key_of
+from registrar.authority_files import damaged, read, read_certificate, read_certificates, read_key_of
 from registrar.certifying import ISSUING_NAME, begin, certificate_builder, sign_issuing, sign_root
 from registrar.host_names import host_names
 
@@ -38,6 +39,8 @@ ROOT_KEY, ROOT = "authority/root.key", "authority/root.pem"
 # The certificates are together, newest first; of the keys this is the first, see ``issuing_key_file``.
 ISSUING_KEY, ISSUING = "authority/issuing.key", "authority/issuing.pem"
 REGISTRAR_KEY, REGISTRAR = "registrar.key", "registrar.pem"
+# Earlier certificates of the same key, newest first: images name them as their recipient.
+REGISTRAR_FORMER = "registrar-former.pem"
 BROKER_KEY, BROKER = "broker/trust/broker.key", "broker/trust/broker.pem"
 BROKER_AUTHORITIES, BROKER_CRL = "broker/trust/ca.pem", "broker/trust/crl.pem"
 
@@ -64,14 +67,18 @@ class Issuer:
         return identifier == x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authority:
-    """The issuing CAs, newest first: the newest signs end certificates, and each its own revocation list."""
+    """The issuing CAs, newest first: the newest signs end certificates, and each its own revocation list.
+
+    ``registrar`` are the certificates of the registrar's own key, newest first.
+    """
 
     home: Path
     settings: Settings
     root: x509.Certificate
     issuers: tuple[Issuer, ...]
+    registrar: tuple[x509.Certificate, ...]
 
     @classmethod
     def load(cls, home: Path, settings: Settings) -> Self:
@@ -87,6 +94,8 @@ class Authority:
                 code="no_authority",
             )
         root, issuing = read_certificate(home / ROOT), read_certificates(home / ISSUING)
+        former = read_certificates(home / REGISTRAR_FORMER) if (home / REGISTRAR_FORMER).exists() else []
+        registrar = tuple(dict.fromkeys((read_certificate(home / REGISTRAR), *former)))
         try:
             for certificate in issuing:
                 certificate.verify_directly_issued_by(root)
@@ -94,7 +103,12 @@ class Authority:
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise damaged(home / ISSUING) from error
         pairs = zip(issuing, key_files, strict=True)
-        return cls(home, settings, root, tuple(Issuer(one, read_key_of(one, home / file)) for one, file in pairs))
+        issuers = tuple(Issuer(one, read_key_of(one, home / file)) for one, file in pairs)
+        return cls(home, settings, root, issuers, registrar)
+
+    def adopt(self, other: Authority) -> None:
+        """Become what the same folder says now: requests that are worked on go on with either."""
+        self.issuers, self.registrar = other.issuers, other.registrar
 
     @property
     def newest(self) -> Issuer:
@@ -190,12 +204,6 @@ class Authority:
                 builder = builder.add_revoked_certificate(entry.revocation_date(revoked_at).build())
         return builder.sign(issuer.key, hashes.SHA256())
 
-    def replace_broker(self, hosts: Iterable[str], now: dt.datetime) -> None:
-        """Give the broker's key a certificate for these host names and addresses."""
-        names = host_names(hosts)
-        key = read_key(self.home / BROKER_KEY).public_key()
-        write_private(self.home / BROKER, certificates.to_pem(self.sign_broker(key, names, now), *self.issuing[:1]))
-
     def write_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> None:
         """Put the CRLs where the broker reads them on SIGHUP, as a whole.
 
@@ -215,8 +223,9 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
     root = sign_root(root_key, settings, now)
     issuing = sign_issuing(1, issuing_key, root=root, root_key=root_key, settings=settings, now=now)
-    authority = Authority(home, settings, root, (Issuer(issuing, issuing_key),))
+    authority = Authority(home, settings, root, (Issuer(issuing, issuing_key),), ())
     registrar = authority.sign_registrar(registrar_key.public_key(), now)
+    authority.registrar = (registrar,)
     broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
 
     files = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -12,6 +15,7 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import read_private, reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -57,6 +61,37 @@ def read_key_of(certificate: x509.Certificate, path: Path) -> rsa.RSAPrivateKey:
     if key.public_key() != certificate.public_key():
         raise damaged(path)
     return key
+
+
+@contextlib.contextmanager
+def exclusively(home: Path) -> Iterator[None]:
+    """Let one process at a time change the authority under ``home``; the others wait, and what ends lets go."""
+    try:
+        descriptor = os.open(home / "authority", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ConfigurationError(
+            f"there is no certificate authority in {home}",
+            hint="make one with `registrar init`, or name its folder with --home",
+            code="no_authority",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def stamp(paths: Iterable[Path]) -> tuple[tuple[int, int] | None, ...]:
+    """Return what differs as soon as one of these files is replaced: its inode and when it was written."""
+    return tuple(_stamp(path) for path in paths)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def damaged(path: Path) -> ConfigurationError:

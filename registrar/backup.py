@@ -42,7 +42,7 @@ _ALWAYS = (
     authority.BROKER_CRL,
 )
 # The root's key may be kept elsewhere; the others come with the first use.
-_SOMETIMES = (authority.ROOT_KEY, DEVICE_SECRET, SETTINGS_FILE)
+_SOMETIMES = (authority.ROOT_KEY, authority.REGISTRAR_FORMER, DEVICE_SECRET, SETTINGS_FILE)
 
 
 def back_up(home: Path, engine: Engine, archive: Archive, folder: Path, now: dt.datetime) -> Iterator[Record]:

@@ -19,6 +19,7 @@ from registrar.throttle import Budget, Throttle, in_words
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from pathlib import Path
 
     from common.session import Session
     from registrar.answers import Answers
@@ -60,6 +61,10 @@ class EnrolmentDoor:
     def subscribe(self) -> None:
         """Ask the broker for every request to enrol."""
         self._session.subscribe(topics.ALL_ENROLMENTS)
+
+    def show_certificate(self, certificate: Path, key: Path) -> None:
+        """Show this client certificate to the broker from the next connection on."""
+        self._session.show_certificate(certificate, key)
 
     def serve(self) -> None:
         """Take what arrived within a second; hashing waits in a bounded pool."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from common.session import Session
+    from registrar.authority import Authority
     from registrar.handlers import Handlers
 
 _LONGEST_SILENCE = 10.0  # seconds between two messages; all of them take longer (measured: 3,000 a second)
@@ -36,7 +37,7 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
     retained = read_retained(session)
     rate = handlers.settings.rebuild_rate
     published = _publish(
-        session, _lost(itertools.chain(trust(handlers, clock()), members(handlers, clock())), retained), rate
+        session, _lost(itertools.chain(trust(handlers.authority, clock()), members(handlers, clock())), retained), rate
     )
     for page in handlers.catalogue.pages():
         now = clock()
@@ -51,11 +52,11 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
     return published + _publish(session, stale, rate)
 
 
-def trust(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
+def trust(authority: Authority, now: dt.datetime) -> Iterator[Publication]:
     """Yield what everybody needs before anything else."""
-    trusted = handlers.authority.trust(now)
+    trusted = authority.trust(now)
     yield Publication(topics.TRUST_CA, trusted.ca_pem)
-    yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(handlers.certificate))
+    yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(authority.registrar[0]))
     yield Publication(topics.TRUST_CRL, trusted.crl_pem)
 
 

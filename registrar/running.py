@@ -16,14 +16,24 @@ from common.identity import read_or_make_secret
 from common.session import Session
 from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts
-from registrar.answers import publish_retained
 from registrar.archive import open_archive
-from registrar.authority import REGISTRAR, REGISTRAR_KEY, Authority, load_registrar
+from registrar.authority import (
+    BROKER,
+    BROKER_AUTHORITIES,
+    BROKER_CRL,
+    ISSUING,
+    REGISTRAR,
+    REGISTRAR_KEY,
+    Authority,
+    load_registrar,
+)
+from registrar.authority_files import stamp
 from registrar.catalogue import Catalogue
 from registrar.database import open_current
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
-from registrar.retained import rebuild, trust
+from registrar.renewing import renew_when_due
+from registrar.retained import rebuild
 from registrar.service import Service
 from registrar.tokens import Tokens
 
@@ -36,7 +46,8 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from registrar.broker import Broker
 
-_LOOK_SECONDS = 5.0  # how often the broker and the revocation list are looked after
+_LOOK_SECONDS = 5.0  # how often the broker, certificates and the revocation list are looked after
+_WATCHED = (ISSUING, REGISTRAR, BROKER, BROKER_AUTHORITIES, BROKER_CRL)
 _log = logging.getLogger(__name__)
 
 
@@ -48,16 +59,23 @@ class Running:
     settings: Settings
     handlers: Handlers
     broker: Broker | None = None
+    _seen: tuple[tuple[int, int] | None, ...] = ()
 
     @classmethod
     def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
         """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
-        return cls(home, settings, open_handlers(home, settings, database=database, archive=archive))
+        # Before a broker starts: what is over by now would let nobody in.
+        _renew_when_due(Authority.load(home, settings))
+        # Before anything is read: what is replaced meanwhile is taken over later.
+        seen = stamp(home / name for name in _WATCHED)
+        handlers = open_handlers(home, settings, database=database, archive=archive)
+        running = cls(home, settings, handlers, _seen=seen)
+        running.reissue_crl_when_due()
+        return running
 
     @contextlib.contextmanager
     def connect(self, address: Address) -> Iterator[Service]:
         """Connect to the broker, rebuild what it has lost, and subscribe; yields the service, ready to serve."""
-        self.reissue_crl_when_due()
         requests = 2 * self.settings.maximum_request_size
         images = self.settings.maximum_sealed_size + PACKET_MARGIN
         with (
@@ -68,20 +86,20 @@ class Running:
         ):
             service = Service(self.handlers, members, enrolment, passwords, console.now)
             with contextlib.closing(service):
-                self._publish_trust(members)
+                service.publish_trust(self.handlers.authority)
                 service.subscribe()
-                with self._rebuilding(address, members, service):
+                with self._rebuilding(address, service):
                     yield service
 
     @contextlib.contextmanager
-    def _rebuilding(self, address: Address, members: Session, service: Service) -> Iterator[None]:
+    def _rebuilding(self, address: Address, service: Service) -> Iterator[None]:
         """Rebuild what the broker retains, now and after every reconnection, beside what is served."""
         wanted, ended = threading.Event(), threading.Event()
 
         def rebuild_soon() -> None:
             wanted.set()
             try:
-                self._publish_trust(members)
+                service.publish_trust(self.handlers.authority)
             except SealcastError as error:
                 _log.warning("could not publish what is trusted, will try again: %s", error.message)
 
@@ -119,38 +137,54 @@ class Running:
                 next_look += _LOOK_SECONDS
                 if self.broker is not None and not self.broker.is_running:
                     raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
-                if self.reissue_crl_when_due():
-                    service.publish_crl()
+                _renew_when_due(self.handlers.authority)
+                self.reissue_crl_when_due()
+                self._take_over(service)
         finally:
             ended.set()
             for thread in beside:
                 thread.join()
 
-    def reissue_crl_when_due(self) -> bool:
-        """Issue a new revocation list long before the old one ends, and have the broker reread it.
+    def _take_over(self, service: Service) -> None:
+        """Have everybody know what is new in the authority's folder, whoever has written it, then work with it.
+
+        First it is published: whoever sees what is signed with it can tell by then that it is sound.
+        """
+        seen = stamp(self.home / name for name in _WATCHED)
+        if seen == self._seen:
+            return
+        try:
+            authority = Authority.load(self.home, self.settings)
+            service.publish_trust(authority)
+        except SealcastError as error:
+            _log.warning("could not take over what is new in %s, will try again: %s", self.home, error.message)
+            return
+        if self.broker is not None:
+            self.broker.reread()
+        service.show_certificate(self.home / REGISTRAR, self.home / REGISTRAR_KEY)
+        self.handlers.authority.adopt(authority)
+        self._seen = seen
+
+    def reissue_crl_when_due(self) -> None:
+        """Issue a new revocation list long before the old one ends.
 
         What keeps it from being issued, a full disk or a busy database, is logged: the one at hand is good for weeks.
         """
         now = console.now()
         if not self.handlers.authority.needs_crls(now):
-            return False
+            return
         accounts = self.handlers.accounts
         try:
             crls = self.handlers.authority.issue_crls(accounts.revoked(now), accounts.next_crl_number(now), now)
             self.handlers.authority.write_crls(crls)
         except SealcastError as error:
             _log.warning("could not issue a new revocation list, will try again: %s", error.message)
-            return False
-        if self.broker is not None:
-            self.broker.reread()
-        return True
 
     def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
         """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
         secret = read_or_make_secret(self.home)
-        context = verified_context(
-            certificates.to_pem(self.handlers.authority.root), self.home / REGISTRAR, self.home / REGISTRAR_KEY
-        )
+        authorities = certificates.to_pem(self.handlers.authority.root)
+        context = verified_context(authorities, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
         options = session_options(
             self.settings,
             expiry=self.settings.registrar_session_seconds if lasting else 0,
@@ -158,11 +192,6 @@ class Running:
             manual_acknowledgement=lasting,
         )
         return Session(address, f"{secret}-{role}", context, options)
-
-    def _publish_trust(self, members: Session) -> None:
-        """Publish what newcomers and members need before they can ask for anything; the rest may take a while."""
-        for publication in trust(self.handlers, console.now()):
-            publish_retained(members, publication)
 
     def _rebuild(self, address: Address, wanted: threading.Event, ended: threading.Event) -> None:
         """Rebuild what the broker retains each time it may have lost it; where that fails, try again."""
@@ -186,11 +215,19 @@ def open_handlers(
 ) -> Handlers:
     """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
     authority = Authority.load(home, settings)
-    key, certificate = load_registrar(home)
+    key, _ = load_registrar(home)
     engine = open_current(database)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
-    return Handlers(authority, key, certificate, Accounts(engine), Tokens(engine), Catalogue(engine), store, settings)
+    return Handlers(authority, key, Accounts(engine), Tokens(engine), Catalogue(engine), store, settings)
+
+
+def _renew_when_due(authority: Authority) -> None:
+    """Renew the certificates of registrar and broker in time; what keeps them from it is logged, as above."""
+    try:
+        renew_when_due(authority, console.now())
+    except SealcastError as error:
+        _log.warning("could not renew the certificates of registrar and broker, will try again: %s", error.message)
 
 
 def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:

@@ -18,14 +18,16 @@ from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from registrar.answers import Answers, publish_retained
 from registrar.enrolment_door import EnrolmentDoor
-from registrar.handlers import Publication
 from registrar.requests import FAULT, NonceMemory, read_fresh, verify_request
+from registrar.retained import trust
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
+    from pathlib import Path
 
     from common.session import Session
+    from registrar.authority import Authority
     from registrar.handlers import Handlers, Outcome
     from registrar.passwords import PasswordPool
     from registrar.requests import SignedRequest
@@ -77,10 +79,15 @@ class Service:
         if isinstance(arrived, Connected) and arrived.again:
             self.on_reconnection()
 
-    def publish_crl(self) -> None:
-        """Publish the revocation lists that were issued last."""
-        trust = self._authority.trust(self._clock())
-        publish_retained(self._members, Publication(topics.TRUST_CRL, trust.crl_pem))
+    def publish_trust(self, authority: Authority) -> None:
+        """Publish what everybody needs before anything else."""
+        for publication in trust(authority, self._clock()):
+            publish_retained(self._members, publication)
+
+    def show_certificate(self, certificate: Path, key: Path) -> None:
+        """Show this client certificate to the broker from the next connection on."""
+        self._members.show_certificate(certificate, key)
+        self.enrolment_door.show_certificate(certificate, key)
 
     def clear_away(self) -> bool:
         """Remove some images whose time is over, and return whether there may be more.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from common import certificates, topics
 from common.errors import ConfigurationError, RefusedError, VerificationError
-from common.sealing import Reader, open_signed, read_header, read_sealed
+from common.sealing import open_signed, read_header, read_sealed
 from registrar.catalogue import Quota, Record, Removal
 
 if TYPE_CHECKING:
@@ -143,11 +143,10 @@ class Verification:
         """Return the entry that an image for members should have; raises VerificationError where it cannot be told."""
         handlers = self.handlers
         sealed, maximum = handlers.archive.get(image_id), handlers.settings.maximum_sealed_size
-        reader = Reader(handlers.key, (handlers.certificate,))
-        claimed = read_header(sealed, reader, maximum_size=maximum)
+        claimed = read_header(sealed, handlers.reader, maximum_size=maximum)
         # Its owner's certificate has to have been valid when it was sealed: when it was stored, nobody knows any more.
         header = open_signed(
-            sealed, topic=claimed.topic, reader=reader, trust=trust, at=claimed.sent_at,
+            sealed, topic=claimed.topic, reader=handlers.reader, trust=trust, at=claimed.sent_at,
             now=self.now, maximum_size=maximum,
         ).header  # fmt: skip
         topic = topics.parse_image(header.topic)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common import messages, topics
+from common.sealing import Reader
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -40,16 +41,25 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The registrar's stores, its own key and certificate, and its settings."""
+    """The registrar's stores, its own key, and its settings."""
 
     authority: Authority
     key: rsa.RSAPrivateKey
-    certificate: x509.Certificate
     accounts: Accounts
     tokens: Tokens
     catalogue: Catalogue
     archive: Archive
     settings: Settings
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The registrar's certificate of now."""
+        return self.authority.registrar[0]
+
+    @property
+    def reader(self) -> Reader:
+        """The registrar's key and every certificate it has had: an image may have waited long in an outbox."""
+        return Reader(self.key, self.authority.registrar)
 
 
 def notice_of(record: Record) -> messages.Announcement:

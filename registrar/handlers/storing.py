@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from common import certificates, messages, topics
 from common.errors import RefusedError, VerificationError
-from common.sealing import Reader, open_signed, read_sealed
+from common.sealing import open_signed, read_sealed
 from registrar.catalogue import Quota, Record, Removal
 from registrar.handlers.stores import Outcome, Publication, Stores, announcement
 
@@ -163,7 +163,7 @@ class Storing(Stores):
         opened = open_signed(
             sealed,
             topic=topic.image,
-            reader=Reader(self.key, (self.certificate,)),
+            reader=self.reader,
             trust=self.authority.trust(now),
             at=now,
             may_have_ended=True,

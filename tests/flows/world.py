@@ -11,7 +11,6 @@ import authorities
 from flows.members import Owner, Reader
 from flows.simulator import Broker
 
-from common import topics
 from common.connection import SessionOptions
 from common.files import write_private
 from common.identity import KEY, Device, Identity, save_enrolment
@@ -62,18 +61,21 @@ class World:
         home = folder / "registrar"
         (home / BROKER_CRL).parent.mkdir(parents=True)
         issuing = self.authorities.issuing
+        registrar = self.authorities.registrar
         self.authority = Authority(
-            home, self.settings, self.authorities.root.certificate, (Issuer(issuing.certificate, issuing.key),)
+            home,
+            self.settings,
+            self.authorities.root.certificate,
+            (Issuer(issuing.certificate, issuing.key),),
+            (registrar.certificate,),
         )
         self._engine = open_database(f"sqlite:///{home / 'registrar.sqlite3'}")
         migrate(self._engine)
         self.accounts, self.catalogue = Accounts(self._engine), Catalogue(self._engine)
         self.archive = open_archive(str(folder / "archive"))
-        registrar = self.authorities.registrar
         self.handlers = Handlers(
             self.authority,
             registrar.key,
-            registrar.certificate,
             self.accounts,
             Tokens(self._engine),
             self.catalogue,
@@ -117,10 +119,7 @@ class World:
     def publish_trust(self, crl: x509.CertificateRevocationList | None = None) -> None:
         # Not `or`: a list that names nobody has the length 0.
         self.authority.write_crls([self.authorities.crl() if crl is None else crl])
-        session = self.members
-        session.publish(topics.TRUST_CA, self.authorities.ca_pem, retain=True)
-        session.publish(topics.TRUST_REGISTRAR, self.authorities.registrar.certificate_pem, retain=True)
-        self.service.publish_crl()
+        self.service.publish_trust(self.authority)
 
     def identity(self, user: str, holder: Holder | None = None, *, folder: str | None = None) -> Identity:
         """Return a member who is registered, with an identity on disk; the same key for the same name."""

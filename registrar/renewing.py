@@ -1,0 +1,84 @@
+"""Renews the registrar's own certificate and the broker's (docs/protocol.md, "Trust").
+
+The keys stay: what was sealed to a former certificate of the registrar opens as before, and Mosquitto rereads the
+broker's certificate without a restart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from common import certificates, keys
+from common.files import write_private
+from registrar.authority import BROKER, BROKER_KEY, REGISTRAR, REGISTRAR_FORMER, Authority
+from registrar.authority_files import exclusively, read_certificates, read_key
+from registrar.host_names import host_names
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from common.settings import Settings
+
+
+def renew_when_due(authority: Authority, now: dt.datetime) -> None:
+    """Renew what has less than a third of its life left, in the folder only: the authority has to be loaded again.
+
+    Raises ConfigurationError where a certificate cannot be read or written.
+    """
+    if _is_due(authority, authority.registrar[0], now) or _is_due(authority, _broker(authority), now):
+        with exclusively(authority.home):
+            # Another process may have been faster.
+            current = Authority.load(authority.home, authority.settings)
+            if _is_due(current, current.registrar[0], now):
+                renew_registrar(current, now)
+            if _is_due(current, broker := _broker(current), now):
+                renew_broker(current, _names(broker), now)
+
+
+def renew(home: Path, settings: Settings, now: dt.datetime, *, hosts: Iterable[str] | None = None) -> Authority:
+    """Renew both certificates, due or not; return the authority.
+
+    ``hosts`` are the broker's names from now on, besides those of this machine; None keeps those it has. Raises
+    ConfigurationError: ``invalid_host``, ``unwritable``, and as ``Authority.load``.
+    """
+    with exclusively(home):
+        authority = Authority.load(home, settings)
+        names = _names(_broker(authority)) if hosts is None else host_names(hosts)
+        renew_registrar(authority, now)
+        renew_broker(authority, names, now)
+    return authority
+
+
+def renew_registrar(authority: Authority, now: dt.datetime) -> None:
+    """Give the registrar's key a new certificate; those it has had stay known."""
+    key = keys.check_public(authority.registrar[0].public_key())
+    certificate = authority.sign_registrar(key, now)
+    # The former ones first: a crash in between leaves one of them there and here, which does no harm.
+    write_private(authority.home / REGISTRAR_FORMER, certificates.to_pem(*authority.registrar))
+    write_private(authority.home / REGISTRAR, certificates.to_pem(certificate))
+    authority.registrar = (certificate, *authority.registrar)
+
+
+def renew_broker(authority: Authority, names: Sequence[x509.GeneralName], now: dt.datetime) -> None:
+    """Give the broker's key a new certificate for these names."""
+    key = read_key(authority.home / BROKER_KEY).public_key()
+    certificate = authority.sign_broker(key, names, now)
+    write_private(authority.home / BROKER, certificates.to_pem(certificate, authority.newest.certificate))
+
+
+def _is_due(authority: Authority, certificate: x509.Certificate, now: dt.datetime) -> bool:
+    # Near the end of the issuing CA a new certificate would be over as soon.
+    would_last = certificate.not_valid_after_utc < authority.newest.certificate.not_valid_after_utc
+    return would_last and certificates.is_due_for_renewal(certificate, now)
+
+
+def _broker(authority: Authority) -> x509.Certificate:
+    return read_certificates(authority.home / BROKER)[0]
+
+
+def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
