@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 from benchmarks.installation import PATIENCE, initialise, installation, make_photograph, program, read_event, running
 from common import console, topics
 from common.connection import Address, verified_context
+from common.device import KEY
 from common.enveloping import Cipher
 from common.errors import SealcastError
-from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
+from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.session import Session
 from common.settings import Settings
 from common.topics import new_image_id

@@ -32,13 +32,19 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-def verified_context(authorities: bytes, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
-    """Return a TLS 1.3 context that trusts only ``authorities`` (PEM) and shows ``certificate`` if given."""
+def verified_context(
+    authorities: bytes, certificate: Path | None = None, key: Path | None = None, passphrase: bytes | None = None
+) -> ssl.SSLContext:
+    """Return a TLS 1.3 context that trusts only ``authorities`` (PEM) and shows ``certificate`` if given.
+
+    ``passphrase`` is that of the key, where it is encrypted: it is decrypted in memory only.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=authorities.decode())
     if certificate is not None:
-        context.load_cert_chain(certificate, key)
+        # Without a passphrase OpenSSL would ask for one itself.
+        context.load_cert_chain(certificate, key, password=passphrase or b"")
     return context
 
 

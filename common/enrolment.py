@@ -12,10 +12,12 @@ from pydantic import SecretStr
 from common import certificates, messages, topics
 from common.certificates import Trust
 from common.connection import SessionOptions, unverified_context, verified_context
+from common.device import Device, anonymous_client_id
 from common.enveloping import Cipher, encrypt
 from common.errors import ConfigurationError, VerificationError
 from common.files import reason
-from common.identity import Device, Identity, anonymous_client_id, certificate_in, check_own, save_enrolment
+from common.identity import Identity, certificate_in, check_own, save_enrolment
+from common.key_files import no_passphrase
 from common.registrar_client import read_reply
 from common.revocation_lists import read_crls
 from common.session import Session
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.connection import Address
+    from common.key_files import Passphrase
 
 _PIN = re.compile(r"[0-9a-f]{64}")
 
@@ -58,18 +61,21 @@ def enrol(
     *,
     token: str | None = None,
     key_size: int,
+    passphrase: Passphrase = no_passphrase,
+    new_passphrase: bytes | None = None,
     options: SessionOptions,
     clock: Callable[[], dt.datetime],
 ) -> Enrolment:
     """Register ``user``, or log in on this device, and write its identity to ``home``.
 
-    A ``token`` is that of an invitation, or a code that makes the password the user's new one.
+    A ``token`` is that of an invitation, or a code that makes the password the user's new one. A key that is made here
+    is encrypted with ``new_passphrase``, if there is one; one that is there is opened with ``passphrase``.
     Raises RefusedError with the registrar's code, VerificationError where broker or registrar are not the pinned ones.
     """
     topics.check_user_name(user)
     _check_folder(home, user)
     root = contact.root or _read_root(contact, options, now=clock())
-    device = Device.prepare(home, key_size=key_size)
+    device = Device.prepare(home, key_size=key_size, passphrase=passphrase, new_passphrase=new_passphrase)
     client_id = device.client_id("enrolment", fresh=True)
     with Session(contact.door, client_id, verified_context(certificates.to_pem(root)), options) as session:
         trust, registrar = _read_trust(session, contact.pin, now=clock())
@@ -88,7 +94,7 @@ def enrol(
     certificate = certificates.read_certificate(result.certificate.encode())
     check_own(certificate, device.key, user, trust, now=clock())
     save_enrolment(device, certificate, registrar, trust)
-    return Enrolment(result.message, Identity.load(home, now=clock()))
+    return Enrolment(result.message, Identity(device, now=clock()))
 
 
 def parse_pin(text: str) -> str:

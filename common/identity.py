@@ -7,18 +7,16 @@ with the broker and the pin. A publisher and a subscriber may share it and run a
 
 from __future__ import annotations
 
-import re
-import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from common import certificates, keys
+from common import certificates
 from common.certificates import Trust
+from common.device import KEY, Device, corrupt
 from common.errors import ConfigurationError, VerificationError
-from common.files import make_private_folder, read_private, reason, write_private
+from common.files import reason, write_private
+from common.key_files import no_passphrase
 from common.revocation_lists import load_crls, read_crls
 from common.sealing import Reader
 
@@ -28,60 +26,11 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-KEY, CERTIFICATE, FORMER = "key.pem", "certificate.pem", "former.pem"
+    from common.key_files import Passphrase
+
+CERTIFICATE, FORMER = "certificate.pem", "former.pem"
 AUTHORITIES, REGISTRAR, CRL = "ca.pem", "registrar.pem", "crl.pem"
-DEVICE_SECRET = "device-secret"  # noqa: S105 - a file name
 EXPIRED_CODE = "certificate_expired"
-_SECRET = re.compile(rb"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What a device has before it is enrolled: a key, and the secret that begins each of its client ids."""
-
-    home: Path
-    key: rsa.RSAPrivateKey
-    secret: str
-
-    @classmethod
-    def prepare(cls, home: Path, *, key_size: int) -> Self:
-        """Return the device of ``home``; key (RSA, ``key_size`` bits) and secret are made where there are none."""
-        make_private_folder(home)
-        if not (home / KEY).exists():
-            write_private(home / KEY, keys.to_pem(keys.generate(key_size)))
-        read_or_make_secret(home)
-        return cls.load(home)
-
-    @classmethod
-    def load(cls, home: Path) -> Self:
-        """Return the device of ``home``; raises ConfigurationError where it is missing, exposed or corrupt."""
-        if not (home / KEY).exists():
-            raise ConfigurationError(
-                f"there is no identity in {home}",
-                hint="register first: publisher register NAME --ca-fingerprint …, or give --home",
-                code="no_identity",
-            )
-        return cls(home, _read_key(home / KEY), read_or_make_secret(home))
-
-    def client_id(self, role: str, *, fresh: bool = False) -> str:
-        """Return the client id for ``role``; a ``fresh`` one for a session beside others of the same role."""
-        return f"{self.secret}-{role}-{secrets.token_hex(4)}" if fresh else f"{self.secret}-{role}"
-
-
-def read_or_make_secret(home: Path) -> str:
-    """Return the 32 hexadecimal digits that begin every client id of the device, or of the registrar, in ``home``."""
-    path = home / DEVICE_SECRET
-    if not path.exists():
-        write_private(path, secrets.token_hex(16).encode())
-    secret = read_private(path)
-    if not _SECRET.fullmatch(secret):
-        raise _corrupt(path)
-    return secret.decode()
-
-
-def anonymous_client_id() -> str:
-    """Return a client id for a first contact, which is no device's yet."""
-    return f"{secrets.token_hex(16)}-nobody"
 
 
 class Identity:
@@ -111,12 +60,12 @@ class Identity:
                 code="corrupt_identity",
             ) from error
         if self.certificate.public_key() != self.key.public_key():
-            raise _corrupt(self.home / KEY)
+            raise corrupt(self.home / KEY)
 
     @classmethod
-    def load(cls, home: Path, *, now: dt.datetime) -> Self:
+    def load(cls, home: Path, passphrase: Passphrase = no_passphrase, *, now: dt.datetime) -> Self:
         """Return the identity in ``home``."""
-        device = Device.load(home)
+        device = Device.load(home, passphrase)
         if not (home / CERTIFICATE).exists():
             raise ConfigurationError(
                 f"the identity in {home} is not enrolled yet",
@@ -124,6 +73,11 @@ class Identity:
                 code="no_identity",
             )
         return cls(device, now=now)
+
+    @property
+    def credentials(self) -> tuple[Path, Path, bytes | None]:
+        """What is shown to the broker: the files of certificate and key, and the key's passphrase if it has one."""
+        return self.home / CERTIFICATE, self.home / KEY, self.device.passphrase
 
     def demand_current(self, now: dt.datetime) -> None:
         """Raise ConfigurationError, ``certificate_expired``, where the certificate's life is over."""
@@ -240,19 +194,3 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(
             f"cannot read {path}: {reason(error)}", hint="register again in this folder", code="unreadable"
         ) from error
-
-
-def _read_key(path: Path) -> rsa.RSAPrivateKey:
-    pem = read_private(path)
-    try:
-        return keys.read(pem)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-        raise _corrupt(path) from error
-
-
-def _corrupt(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} is damaged",
-        hint="restore it from a backup, or register again in an empty folder with --home",
-        code="corrupt_key",
-    )

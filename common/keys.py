@@ -8,6 +8,8 @@ from __future__ import annotations
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from common import pkcs8
+
 AUTHORITY_SIZE = 3072
 _SMALLEST, _LARGEST = 2048, 4096
 _PUBLIC_EXPONENT = 65537
@@ -18,20 +20,20 @@ def generate(size: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(_PUBLIC_EXPONENT, size)
 
 
-def to_pem(key: rsa.RSAPrivateKey) -> bytes:
-    """Return the key as PEM (PKCS #8, not encrypted)."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def to_pem(key: rsa.RSAPrivateKey, passphrase: bytes | None = None) -> bytes:
+    """Return the key as PEM (PKCS #8), encrypted with the passphrase if there is one."""
+    encoding = serialization.Encoding.PEM if passphrase is None else serialization.Encoding.DER
+    info = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return info if passphrase is None else pkcs8.encrypt(info, passphrase)
 
 
-def read(pem: bytes) -> rsa.RSAPrivateKey:
-    """Return the key that ``pem`` holds.
+def read(pem: bytes, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
+    """Return the key that ``pem`` holds, encrypted with the passphrase if there is one.
 
     Raises ValueError, TypeError, UnsupportedAlgorithm or InvalidSignature for anything but an RSA key that works. A
     trial signature shows it in 1 ms; cryptography's check of the primes takes 150 ms at 3072 bits (measured).
     """
-    key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+    key = serialization.load_pem_private_key(pem, passphrase, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("the key is not RSA")
     trial = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())

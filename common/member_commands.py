@@ -26,10 +26,13 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.device import KEY, has_plain_key
 from common.errors import ConfigurationError
-from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity
+from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.invitation import Invitation, read_code
+from common.key_commands import add_key_commands
 from common.option_values import parser
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.registrar_client import RegistrarClient
 from common.session import Session
 from common.settings import load_settings
@@ -75,7 +78,8 @@ def check_key_size(bits: int) -> int:
 
 
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add register and whoami to a program."""
+    """Add register, whoami and passphrase to a program."""
+    add_key_commands(app, default_home)
 
     @app.command()
     def register(
@@ -99,6 +103,10 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         key_size: Annotated[
             int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
         ] = 3072,
+        with_passphrase: Annotated[
+            bool, option("--with-passphrase", help="Encrypt the new key with a passphrase.")
+        ] = False,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
@@ -126,6 +134,8 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
             prompt="Password",
             confirm=code is not None or not (home / CERTIFICATE).exists(),
         )
+        passphrases = Passphrases(passphrase_file)
+        new_passphrase = _new_passphrase(home, passphrases) if with_passphrase else None
         enrolled = enrol(
             home,
             user,
@@ -133,6 +143,8 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
             Contact(Address(broker, enrol_port), pin, root),
             token=token,
             key_size=key_size,
+            passphrase=passphrases,
+            new_passphrase=new_passphrase,
             options=session_options(load_settings(home)),
             clock=console.now,
         )
@@ -140,10 +152,16 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         _describe(Printer(as_json=json), enrolled.identity, "registered", enrolled.message)
 
     @app.command()
-    def whoami(*, home: HomeOption = default_home, json: JsonOption = False, verbose: VerboseOption = False) -> None:
+    def whoami(
+        *,
+        passphrase_file: PassphraseFileOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
         """Show whose identity this folder holds; fails where its certificate has expired."""
         console.start_logging(verbose=verbose)
-        identity = Identity.load(home, now=console.now())
+        identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         _describe(Printer(as_json=json), identity, "whoami", None)
         identity.demand_current(console.now())
 
@@ -157,8 +175,7 @@ def member_session(
     Raises ConfigurationError, ``certificate_expired``, where it is too late for that.
     """
     identity.demand_current(console.now())
-    home = identity.home
-    context = verified_context((home / AUTHORITIES).read_bytes(), home / CERTIFICATE, home / KEY)
+    context = verified_context((identity.home / AUTHORITIES).read_bytes(), *identity.credentials)
     with Session(door, client_id, context, options) as session:
         registrar = RegistrarClient(session, identity, console.now)
         registrar.join()
@@ -181,6 +198,17 @@ def _read_invitation(context: typer.Context, given: str | None) -> Invitation | 
                 f"--{name.replace('_', '-')} is not what the invitation says, {getattr(invitation, name)}", context
             )
     return invitation
+
+
+def _new_passphrase(home: Path, passphrases: Passphrases) -> bytes | None:
+    """Return the passphrase for the key that is made now, or None where there is an encrypted one already."""
+    if has_plain_key(home):
+        raise ConfigurationError(
+            f"the key in {home} has no passphrase",
+            hint="set one first: publisher passphrase, or subscriber passphrase",
+            code="key_exists",
+        )
+    return None if (home / KEY).exists() else passphrases.new()
 
 
 def _given_or_read(text: str, prompt: str) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 from common import certificates, messages, topics
 from common.arrivals import REPLY_LOST_CODE
 from common.errors import RefusedError, SealcastError, SessionError, VerificationError
-from common.identity import CERTIFICATE, KEY
 from common.signing import sign, verify_signature
 
 if TYPE_CHECKING:
@@ -156,17 +155,19 @@ class RegistrarClient:
 
         One that cannot be renewed yet is good until its end; then this raises ConfigurationError.
         """
-        if self._identity.follow_folder():
-            self._show_certificate()
-        certificate = self._identity.certificate
-        if not certificates.is_due_for_renewal(certificate, self._clock()):
-            return
-        self._identity.demand_current(self._clock())
         try:
-            self.renew()
+            if self._identity.follow_folder():
+                self._show_certificate()
+            if self._is_due():
+                self.renew()
         except SealcastError as error:
-            end = certificate.not_valid_after_utc
+            end = self._identity.certificate.not_valid_after_utc
             _log.warning("cannot renew the certificate yet, which is valid until %s: %s", f"{end:%F}", error.message)
+        self._identity.demand_current(self._clock())
+
+    def _is_due(self) -> bool:
+        certificate, now = self._identity.certificate, self._clock()
+        return certificates.is_due_for_renewal(certificate, now) and certificates.is_valid(certificate, now)
 
     def renew(self) -> None:
         """Get a new certificate for the identity's key and take it over."""
@@ -179,7 +180,7 @@ class RegistrarClient:
         self._show_certificate()
 
     def _show_certificate(self) -> None:
-        self._session.show_certificate(self._identity.home / CERTIFICATE, self._identity.home / KEY)
+        self._session.show_certificate(*self._identity.credentials)
 
     def _topic(self, operation: str) -> str:
         return topics.request(operation, self._identity.user, self._session.client_id)

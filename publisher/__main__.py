@@ -22,11 +22,13 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.device import demand_device
 from common.enveloping import Cipher
 from common.errors import SealcastError
-from common.identity import Device, Identity
+from common.identity import Identity
 from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands, read_channel
 from common.option_values import parse_lifetime, parser
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
 from publisher.courier import reach
@@ -69,6 +71,7 @@ def post_command(
     queue: Annotated[bool, option("--queue", help="An image that has to wait in the outbox is no failure.")] = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -77,7 +80,7 @@ def post_command(
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
     wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher, expires)
-    identity = Identity.load(home, now=console.now())
+    identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     report = Report(Printer(as_json=json))
     try:
         with (
@@ -110,7 +113,7 @@ def outbox_command(
 ) -> None:
     """List what waits to be stored, and what the registrar has refused."""
     console.start_logging(verbose=verbose)
-    Device.load(home)
+    demand_device(home)
     printer = Printer(as_json=json)
     with Outbox(home, read_only=True) as outbox:
         items = list(outbox.items(*(frozenset(State) - {State.WRITING} if all else PRESENT)))
@@ -125,6 +128,7 @@ def flush(
     *,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -132,7 +136,7 @@ def flush(
     """Send what waits in the outbox, and once more what was refused."""
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    identity = Identity.load(home, now=console.now())
+    identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     printer = Printer(as_json=json)
     report = Report(printer, flushing=True)
     with Outbox(home) as outbox:
@@ -157,6 +161,7 @@ def remove_command(
     *,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -164,7 +169,7 @@ def remove_command(
     """Remove an image of yours: from the outbox, the archive and the announcements."""
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    identity = Identity.load(home, now=console.now())
+    identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     with Outbox(home) as outbox:
         removal = remove(
             image_id, outbox, lambda: reach(outbox, identity, Address(broker, port), settings), console.now

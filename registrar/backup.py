@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.device import DEVICE_SECRET
 from common.errors import ConfigurationError
 from common.files import make_private_folder, reason, write_private
-from common.identity import DEVICE_SECRET
 from common.settings import SETTINGS_FILE
 from registrar import authority
 from registrar.archive import FolderArchive

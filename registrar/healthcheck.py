@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from common import certificates, console, messages, topics
 from common.connection import Address, SessionOptions, verified_context
 from common.console import DEFAULT_BROKER, DEFAULT_ENROL_PORT, BrokerOption, EnrolPortOption, HomeOption
+from common.device import anonymous_client_id
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError
-from common.identity import anonymous_client_id
 from common.registrar_client import read_reply
 from common.session import Session
 from common.settings import Settings, load_settings

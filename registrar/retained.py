@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from common import certificates, topics
 from common.arrivals import Message
+from common.device import anonymous_client_id
 from common.errors import SessionError
-from common.identity import anonymous_client_id
 from registrar.answers import publish_retained
 from registrar.handlers import Publication, announcement
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 from common import certificates, console
 from common.connection import session_options, verified_context
+from common.device import read_or_make_secret
 from common.errors import SealcastError, SessionError
-from common.identity import read_or_make_secret
 from common.session import Session
 from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts

@@ -21,9 +21,10 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.device import demand_device
 from common.errors import ConfigurationError
 from common.files import reason
-from common.identity import Device, Identity
+from common.identity import Identity
 from common.member_commands import (
     SHARED_OPTIONS,
     ImageIdArgument,
@@ -31,6 +32,7 @@ from common.member_commands import (
     member_session,
     read_channel_filter,
 )
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.daemon import make_daemon, subscribe
 from subscriber.fetch import fetch_one, say_where_it_is
@@ -71,6 +73,7 @@ def run(
     count: Annotated[int | None, option("--count", help="Stop after so many saved images.", min=1)] = None,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -79,7 +82,7 @@ def run(
     console.start_logging(verbose=verbose)
     stop = Stop()
     settings = load_settings(home)
-    identity = Identity.load(home, now=console.now())
+    identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     door = Address(broker, port)
     asking_id, client_id = identity.device.client_id("asking", fresh=True), identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
@@ -117,6 +120,7 @@ def fetch(
     inbox: InboxOption = None,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -124,7 +128,7 @@ def fetch(
     """Get one image from the archive, verify it and save it, unless it is here."""
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    identity = Identity.load(home, now=console.now())
+    identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     printer = Printer(as_json=json)
     client_id = identity.device.client_id("fetching", fresh=True)
     with Ledger(home) as ledger:
@@ -140,7 +144,7 @@ def fetch(
 def list_(*, home: HomeOption = HOME, json: JsonOption = False, verbose: VerboseOption = False) -> None:
     """Show what was saved, and what was refused and why."""
     console.start_logging(verbose=verbose)
-    Device.load(home)
+    demand_device(home)
     with Ledger(home, read_only=True) as ledger:
         show_entries(ledger.entries(), Printer(as_json=json))
 

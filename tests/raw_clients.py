@@ -16,8 +16,9 @@ from system import ROOT
 from common import certificates, messages, topics
 from common.arrivals import Message
 from common.connection import Address, SessionOptions, verified_context
+from common.device import KEY, anonymous_client_id
 from common.enveloping import Cipher, encrypt
-from common.identity import AUTHORITIES, CERTIFICATE, KEY, Identity, anonymous_client_id
+from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.messages import STORE_REQUEST
 from common.sealing import seal
 from common.session import Session

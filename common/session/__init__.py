@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import ssl
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
@@ -19,6 +20,7 @@ from common import topics
 from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain
 from common.errors import SessionError
+from common.key_files import wrong_passphrase
 from common.outcomes import Outcomes, fail, fulfil
 from common.session import failures
 from common.session.packets import (
@@ -34,7 +36,6 @@ from common.session.packets import (
 from common.session.patience import Patience
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
@@ -120,9 +121,12 @@ class Session:
         if (left := self._client.socket()) is not None:
             left.close()
 
-    def show_certificate(self, certificate: Path, key: Path) -> None:
-        """Show this client certificate from the next connection on."""
-        self._context.load_cert_chain(certificate, key)
+    def show_certificate(self, certificate: Path, key: Path, passphrase: bytes | None = None) -> None:
+        """Show this client certificate from the next connection on; raises ConfigurationError, ``wrong_passphrase``."""
+        try:
+            self._context.load_cert_chain(certificate, key, password=passphrase or b"")
+        except ssl.SSLError as error:
+            raise wrong_passphrase(key) from error
 
     def beside(self, client_id: str, options: SessionOptions) -> Session:
         """Return one more session at the same door, not entered yet, which shows the same certificate."""

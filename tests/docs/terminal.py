@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PROMPT = "\x1e"  # as PS1; no program shows this character
-_ASKS_FOR_PASSWORD = re.compile(r"(Password|confirmation): \Z")
+_ASKS_FOR_PASSWORD = re.compile(r"(Password|[Pp]assphrase.*|confirmation): \Z")
 
 
 class Terminal:

@@ -79,7 +79,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
 
 def test_every_variable_and_the_example_are_right() -> None:
     names = {option.name for _, option in options()} | set(Settings.model_fields)
-    variables = {f"SEALCAST_{name.upper()}" for name in (*names, "debug")}
+    variables = {f"SEALCAST_{name.upper()}" for name in (*names, "debug", "passphrase")}
     assert set(re.findall(r"SEALCAST_\w+", SETTINGS)) <= variables
     constants = {str(node.value) for node in source() if isinstance(node, ast.Constant)}
     assert {text for text in constants if re.fullmatch(r"SEALCAST_\w+", text)} <= variables

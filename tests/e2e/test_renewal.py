@@ -26,10 +26,10 @@ DAY = dt.timedelta(days=1)
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
-def age(system: System, home: Path, days: float) -> x509.Certificate:
+def age(system: System, home: Path, days: float, passphrase: bytes = b"") -> x509.Certificate:
     """Let the certificate of an identity be so many days old, as the registrar would have signed it then."""
     now = console.now()
-    identity = Identity.load(home, now=now)
+    identity = Identity.load(home, lambda _: passphrase, now=now)
     signed_at = now - days * DAY
     aged = Authority.load(system.home, Settings()).sign_member(identity.key.public_key(), identity.user, signed_at)
     engine = open_database(f"sqlite:///{system.home / 'registrar.sqlite3'}")
@@ -41,8 +41,8 @@ def age(system: System, home: Path, days: float) -> x509.Certificate:
     return aged
 
 
-def whoami(home: Path) -> str:
-    return str(json.loads(run("subscriber", "whoami", "--home", home, "--json").stdout)["fingerprint"])
+def whoami(home: Path, *options: str | Path) -> str:
+    return str(json.loads(run("subscriber", "whoami", "--home", home, "--json", *options).stdout)["fingerprint"])
 
 
 def test_a_reader_renews_and_opens_what_was_sealed_to_the_former_certificate(system: System) -> None:

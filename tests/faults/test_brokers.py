@@ -11,7 +11,8 @@ from real_broker import next_message
 
 from common import topics
 from common.connection import Address, verified_context
-from common.identity import AUTHORITIES, CERTIFICATE, KEY
+from common.device import KEY
+from common.identity import AUTHORITIES, CERTIFICATE
 from common.session import Session
 
 if TYPE_CHECKING:

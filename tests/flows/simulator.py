@@ -165,7 +165,8 @@ class SimulatedSession(Session):
             for topic_filter, retained in self._wanted.items():
                 self._broker.subscribe(self.client_id, topic_filter, retained=retained)
 
-    def show_certificate(self, certificate: Path, key: Path) -> None:
+    def show_certificate(self, certificate: Path, key: Path, passphrase: bytes | None = None) -> None:
+        assert passphrase is None
         self.shown = certificate.read_bytes(), key.read_bytes()
 
     def beside(self, client_id: str, options: SessionOptions) -> SimulatedSession:

@@ -8,8 +8,9 @@ import authorities
 import pytest
 from authorities import DAY, NOW
 
+from common.device import KEY
 from common.files import read_private
-from common.identity import KEY, Identity
+from common.identity import Identity
 from common.registrar_client import RegistrarClient
 
 if TYPE_CHECKING:

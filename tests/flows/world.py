@@ -12,8 +12,9 @@ from flows.members import Owner, Reader
 from flows.simulator import Broker
 
 from common.connection import SessionOptions
+from common.device import KEY, Device
 from common.files import write_private
-from common.identity import KEY, Device, Identity, save_enrolment
+from common.identity import Identity, save_enrolment
 from common.registrar_client import RegistrarClient
 from common.settings import Settings
 from registrar.accounts import Accounts

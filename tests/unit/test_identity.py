@@ -10,8 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from common import certificates, identity, keys
+from common.device import KEY, Device
 from common.errors import ConfigurationError, VerificationError
-from common.identity import Device, Identity, save_enrolment
+from common.identity import Identity, save_enrolment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ ALICE = AUTHORITIES.member("alice")
 
 def enrol(home: Path, holder: Holder = ALICE) -> Identity:
     home.mkdir(exist_ok=True)
-    identity.write_private(home / identity.KEY, holder.key_pem)
+    identity.write_private(home / KEY, holder.key_pem)
     device = Device.prepare(home, key_size=2048)
     save_enrolment(device, holder.certificate, AUTHORITIES.registrar.certificate, AUTHORITIES.trust())
     return Identity.load(home, now=NOW)
@@ -42,38 +43,6 @@ def renewed() -> Holder:
 
 def pem_of(crl: x509.CertificateRevocationList) -> bytes:
     return crl.public_bytes(serialization.Encoding.PEM)
-
-
-# The device
-
-
-def test_a_device_gets_a_key_and_a_secret_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    device, again = Device.prepare(home, key_size=2048), Device.prepare(home, key_size=3072)
-    assert device.key.key_size == again.key.key_size == 2048
-    assert device.secret == again.secret
-    assert Device.load(home).key.public_key() == device.key.public_key()
-    assert home.stat().st_mode & 0o777 == 0o700
-    assert {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()} == {
-        "key.pem": 0o600,
-        "device-secret": 0o600,
-    }
-
-
-def test_client_ids_begin_with_the_secret_and_a_fresh_one_is_another_each_time(home: Path) -> None:
-    device = Device.load(home)
-    assert device.client_id("subscriber") == f"{device.secret}-subscriber"
-    first, second = (device.client_id("publisher", fresh=True) for _ in range(2))
-    assert first != second
-    assert first.startswith(f"{device.secret}-publisher-")
-    assert identity.anonymous_client_id() != identity.anonymous_client_id()
-
-
-@pytest.mark.parametrize("secret", [b"", b"ab" * 15, b"AB" * 16, b"ab" * 16 + b"\n", b"\xff" * 32])
-def test_a_damaged_secret_is_explained(home: Path, secret: bytes) -> None:
-    (home / identity.DEVICE_SECRET).write_bytes(secret)
-    with pytest.raises(ConfigurationError, match="is damaged"):
-        Device.load(home)
 
 
 # Loading
@@ -203,7 +172,7 @@ def test_to_enrol_again_keeps_the_earlier_certificate_of_the_same_key(home: Path
 
 
 def test_to_enrol_again_with_a_new_key_forgets_the_certificate_of_the_lost_one(home: Path) -> None:
-    (home / identity.KEY).unlink()
+    (home / KEY).unlink()
     following = AUTHORITIES.new_member("alice")
     assert enrol(home, following).reader.certificates == (following.certificate,)
 
@@ -240,7 +209,7 @@ def test_a_crash_while_enrolling_leaves_an_identity_that_is_not_enrolled_or_a_wh
         for crash_at in range(4):
             folder = tmp_path / f"{fresh}-{crash_at}"
             shutil.copytree(empty if fresh else home, folder)
-            identity.write_private(folder / identity.KEY, ALICE.key_pem)
+            identity.write_private(folder / KEY, ALICE.key_pem)
             remaining = crash_at
 
             def write_until_the_crash(path: Path, content: bytes) -> None:
@@ -260,5 +229,5 @@ def test_a_crash_while_enrolling_leaves_an_identity_that_is_not_enrolled_or_a_wh
                     Identity.load(folder, now=NOW)
             else:
                 assert Identity.load(folder, now=NOW).certificate == ALICE.certificate
-            assert keys.read((folder / identity.KEY).read_bytes()).public_key() == ALICE.key.public_key()
+            assert keys.read((folder / KEY).read_bytes()).public_key() == ALICE.key.public_key()
             assert enrol(folder).user == "alice"

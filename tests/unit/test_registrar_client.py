@@ -17,9 +17,10 @@ from flows.simulator import Broker, SimulatedSession
 from common import messages, topics
 from common.arrivals import REPLY_LOST_CODE, Message
 from common.connection import SessionOptions
+from common.device import KEY, Device
 from common.errors import RefusedError, SessionError, VerificationError
 from common.files import write_private
-from common.identity import CRL, KEY, Device, Identity, save_enrolment
+from common.identity import CRL, Identity, save_enrolment
 from common.registrar_client import RegistrarClient, read_reply
 from common.signing import sign, verify_signature
 from registrar.requests import Replies

@@ -1,0 +1,134 @@
+"""A device whose key has a passphrase, with the commands that people type, and nowhere the plain key."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from docs.terminal import Terminal
+from e2e.test_renewal import CHELSEA, age, whoami
+from system import KEY_SIZE, PASSWORD, System, clean_environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _pytest.tmpdir import TempPathFactory
+
+WORDS, OTHERS = "eight green doors in a row", "nine loud carts by dawn"
+
+
+def file_with(path: Path, passphrase: str) -> Path:
+    path.write_text(f"{passphrase}\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: TempPathFactory) -> Path:
+    return file_with(tmp_path_factory.mktemp("secrets") / "words", WORDS)
+
+
+def is_encrypted(home: Path) -> bool:
+    return b"ENCRYPTED PRIVATE KEY" in (home / "key.pem").read_bytes()
+
+
+def plain_keys(home: Path) -> list[Path]:
+    files = (path for path in home.rglob("*") if path.is_file())
+    return [path for path in files if b"BEGIN PRIVATE KEY" in path.read_bytes()]
+
+
+def test_a_device_with_a_passphrase_posts_receives_and_renews(system: System, words: Path) -> None:
+    options = ("--passphrase-file", words)
+    home = system.register("locked", None, "--with-passphrase", *options)
+    assert is_encrypted(home)
+    age(system, home, 61, words.read_bytes().rstrip())
+    before = whoami(home, *options)
+    with system.subscriber(home, *options) as receiving:
+        (stored,) = system.post(home, CHELSEA, *options)
+        receiving.wait_for("saved", image_id=stored["image_id"])
+    assert whoami(home, *options) != before
+    assert plain_keys(home) == []
+
+
+def test_without_its_passphrase_nothing_is_done(system: System, words: Path, tmp_path: Path) -> None:
+    home = system.register("shut", None, "--with-passphrase", "--passphrase-file", words)
+    wrong = file_with(tmp_path / "wrong", OTHERS)
+    for command in (("publisher", "post", CHELSEA), ("subscriber", "run"), ("publisher", "whoami")):
+        program, *arguments = map(str, command)
+        for options, message in (
+            ((), f"error: {home}/key.pem is encrypted, and there is no passphrase"),
+            (("--passphrase-file", wrong), f"error: the passphrase does not open {home}/key.pem"),
+        ):
+            done = run(program, *arguments, "--home", home, *options)
+            assert (done.returncode, done.stdout) == (1, "")
+            error, hint = done.stderr.splitlines()
+            assert error == message
+            assert hint.startswith("hint: ")
+            assert OTHERS not in done.stderr
+    # What needs no key needs no passphrase.
+    for program, command in (("publisher", "outbox"), ("subscriber", "list")):
+        assert run(program, command, "--home", home).returncode == 0
+
+
+def test_the_environment_and_the_settings_name_it_too(system: System, words: Path) -> None:
+    home = system.register("named", None, "--with-passphrase", "--passphrase-file", words)
+    for environment in ({"SEALCAST_PASSPHRASE": WORDS}, {"SEALCAST_PASSPHRASE_FILE": str(words)}):
+        assert run("publisher", "whoami", "--home", home, environment=environment).returncode == 0
+    with (home / "settings.toml").open("a") as settings:
+        settings.write(f'passphrase_file = "{words}"\n')
+    assert run("publisher", "whoami", "--home", home).returncode == 0
+
+
+def test_a_passphrase_is_set_changed_and_removed(system: System, words: Path, tmp_path: Path) -> None:
+    home, others = system.register("turning"), file_with(tmp_path / "others", OTHERS)
+    before = whoami(home)
+    steps: list[tuple[tuple[str | Path, ...], bool]] = [
+        (("--new-passphrase-file", words), True),
+        (("--passphrase-file", words, "--new-passphrase-file", others), True),
+        (("--passphrase-file", others, "--remove"), False),
+    ]
+    with system.subscriber(home) as receiving:
+        for options, encrypted in steps:
+            assert run("publisher", "passphrase", "--home", home, *options).returncode == 0
+            assert is_encrypted(home) is encrypted
+        # Who holds the key already is not disturbed.
+        (stored,) = system.post(home, CHELSEA)
+        receiving.wait_for("saved", image_id=stored["image_id"])
+    assert whoami(home) == before
+    short = file_with(tmp_path / "short", "fourteen chars")
+    for given, message in (
+        (("--new-passphrase-file", short), "error: the passphrase has fewer than 15 characters\nhint: "),
+        ((), "error: there is no new passphrase\nhint: name a file that holds it with --new-passphrase-file"),
+    ):
+        refused = run("publisher", "passphrase", "--home", home, *given)
+        assert (refused.returncode, is_encrypted(home)) == (1, False)
+        assert refused.stderr.startswith(message)
+
+
+def test_who_logs_in_again_needs_the_passphrase_of_the_key_that_is_there(system: System, words: Path) -> None:
+    home = system.register("again", None, "--with-passphrase", "--passphrase-file", words)
+    key = (home / "key.pem").read_bytes()
+    assert system.try_to_register("again", home).returncode == 1
+    done = system.try_to_register("again", home, "--with-passphrase", "--passphrase-file", words)
+    assert done.returncode == 0, done.stderr
+    assert (home / "key.pem").read_bytes() == key
+    plain = system.register("again-plain")
+    refused = system.try_to_register("again-plain", plain, "--with-passphrase", "--passphrase-file", words)
+    assert (refused.returncode, is_encrypted(plain)) == (1, False)
+    assert refused.stderr.startswith(f"error: the key in {plain} has no passphrase\nhint: ")
+
+
+def test_a_terminal_is_asked(system: System, tmp_path: Path) -> None:
+    home = tmp_path / "typed"
+    register = f"--home {home} --ca-fingerprint {system.fingerprint} --key-size {KEY_SIZE} {' '.join(system.doors)}"
+    with Terminal(clean_environment()) as terminal:
+        terminal.type(f"publisher register typed --with-passphrase {register}")
+        shown = terminal.finish()
+        assert re.search(r"New passphrase: \nRepeat for confirmation: \n", shown), shown
+        assert "Registration Successful" in shown
+        terminal.type(f"publisher whoami --home {home}")
+        assert f"Passphrase of {home}/key.pem: \n" in terminal.finish()
+    assert is_encrypted(home)
+    # What the terminal types is the same for all questions.
+    assert whoami(home, "--passphrase-file", file_with(tmp_path / "secret", PASSWORD))
