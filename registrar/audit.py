@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from common.errors import VerificationError
 from registrar.database import transaction
+from registrar.login_failures import LoginFailures
 from registrar.tables import AuditHeadRow, AuditRow
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ Event = Literal[
     "reset-code",
     "invited",
     "invitation-withdrawn",
+    "login-failed",
+    "released",
     "revoked",
     "removed",
 ]
@@ -85,6 +88,12 @@ class AuditLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.login_failures = LoginFailures(self)
+
+    def add(self, event: Event, user: str | None, now: dt.datetime, **details: Detail) -> None:
+        """Write an entry durably, about what changes nothing else in the database."""
+        with transaction(self._engine) as session:
+            append(session, event, user, now, **details)
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """Yield the entries behind an ordinal, in pages, so that no long reading holds up what is written meanwhile."""

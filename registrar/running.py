@@ -17,6 +17,7 @@ from common.session import Session
 from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
+from registrar.audit import AuditLog
 from registrar.authority import (
     BROKER,
     BROKER_AUTHORITIES,
@@ -79,6 +80,7 @@ class Running:
         requests = 2 * self.settings.maximum_request_size
         images = self.settings.maximum_sealed_size + PACKET_MARGIN
         with (
+            self._summing_up(),
             self._session(address, "registrar", maximum_packet_size=images) as members,
             # The broker keeps whatever is larger than a request from this session.
             self._session(address, "enrolments", maximum_packet_size=requests) as enrolment,
@@ -114,6 +116,20 @@ class Running:
             # One that has a long way to go is not waited for: the next start begins it anew.
             rebuilding.join(_LOOK_SECONDS)
 
+    @contextlib.contextmanager
+    def _summing_up(self) -> Iterator[None]:
+        """Write the login failures that are not in the audit log yet, once all is done that may fail."""
+        try:
+            yield
+        finally:
+            self._write_login_failures(everything=True)
+
+    def _write_login_failures(self, *, everything: bool = False) -> None:
+        try:
+            self.handlers.audit.login_failures.write(console.now(), everything=everything)
+        except SealcastError as error:
+            _log.warning("could not write to the audit log: %s", error.message)
+
     def serve(self, service: Service, stop: Stop) -> None:
         """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
         ended = threading.Event()
@@ -122,9 +138,13 @@ class Running:
             if not service.clear_away():
                 ended.wait(_LOOK_SECONDS)
 
+        def audit() -> None:
+            self._write_login_failures()
+            ended.wait(_LOOK_SECONDS)
+
         beside = [
             threading.Thread(target=_until(ended, work), name=name, daemon=True)
-            for name, work in (("enrolments", service.enrolment_door.serve), ("clearing", clear_away))
+            for name, work in (("enrolments", service.enrolment_door.serve), ("clearing", clear_away), ("audit", audit))
         ]
         for thread in beside:
             thread.start()
@@ -219,7 +239,8 @@ def open_handlers(
     engine = open_current(database)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
-    return Handlers(authority, key, Accounts(engine), Tokens(engine), Catalogue(engine), store, settings)
+    accounts, tokens, log, catalogue = Accounts(engine), Tokens(engine), AuditLog(engine), Catalogue(engine)
+    return Handlers(authority, key, accounts, tokens, log, catalogue, store, settings)
 
 
 def _renew_when_due(authority: Authority) -> None:

@@ -169,7 +169,7 @@ class Service:
             case messages.MembersRequest():
                 outcome = self._handlers.members(request, now=now)
             case messages.ReleaseRequest():
-                outcome = self._handlers.release(request, signed.certificate)
+                outcome = self._handlers.release(request, signed.user, signed.certificate, now=now)
             case messages.FetchRequest():
                 outcome = self._handlers.fetch(request, signed.user, signed.certificate)
             case messages.ListRequest():

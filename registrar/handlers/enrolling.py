@@ -94,7 +94,7 @@ class Enrolling(Stores):
                 # The name, or the invitation, is taken since the look-up: the same as a login.
             else:
                 return "Registration Successful"
-        self._demand_password(user, password)
+        self._demand_password(user, password, now)
         return "Connection Successful"
 
     def _may_register(self, token: str | None, kind: Kind | None) -> bool:
@@ -103,9 +103,11 @@ class Enrolling(Stores):
         # Who shows a token wants to get in by it, and not as anybody.
         return kind == "invitation" if token is not None else self.settings.registration == "open"
 
-    def _demand_password(self, user: str, password: str) -> None:
+    def _demand_password(self, user: str, password: str, now: dt.datetime) -> None:
         """Raise RefusedError, ``login_failed``, after the same time whether or not there is such a user."""
-        if not passwords.verify_password(password, self.accounts.password_hash(user) or passwords.LOCKED):
+        password_hash = self.accounts.password_hash(user)
+        if not passwords.verify_password(password, password_hash or passwords.LOCKED):
+            self.audit.login_failures.note(user if password_hash else None, now)
             raise passwords.login_failed()
 
     def _certify(

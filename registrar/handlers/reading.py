@@ -44,8 +44,13 @@ class Reading(Stores):
             found += theirs
         return Outcome(_members_result(found, complete=True))
 
-    def release(self, request: messages.ReleaseRequest, reader: x509.Certificate) -> Outcome:
-        """Re-wrap the content keys of images for members to the reader's certificate."""
+    def release(
+        self, request: messages.ReleaseRequest, user: str, reader: x509.Certificate, *, now: dt.datetime
+    ) -> Outcome:
+        """Re-wrap the content keys of images for members to the reader's certificate.
+
+        None leaves before the audit log says so; raises RefusedError, ``unavailable``, while that cannot be written.
+        """
         keys: list[messages.ReleasedKey] = []
         refused: list[messages.UnreleasedKey] = []
         for image_id in request.image_ids:
@@ -57,6 +62,11 @@ class Reading(Stores):
             else:
                 content_key = unwrap_key(record.wrapped_key, self.key)
                 keys.append(messages.ReleasedKey(image_id=image_id, encrypted_key=wrap_key(content_key, reader)))
+        if keys:
+            self.audit.add(
+                "released", user, now,
+                certificate=certificates.fingerprint(reader), image_ids=[str(key.image_id) for key in keys],
+            )  # fmt: skip
         return Outcome(messages.ReleaseResult(keys=tuple(keys), refused=tuple(refused)))
 
     def list(self, request: messages.ListRequest, user: str, reader: x509.Certificate) -> Outcome:

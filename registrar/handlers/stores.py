@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from registrar.accounts import Accounts
     from registrar.archive import Archive
+    from registrar.audit import AuditLog
     from registrar.authority import Authority
     from registrar.catalogue import Catalogue, Record
     from registrar.tokens import Tokens
@@ -47,6 +48,7 @@ class Stores:
     key: rsa.RSAPrivateKey
     accounts: Accounts
     tokens: Tokens
+    audit: AuditLog
     catalogue: Catalogue
     archive: Archive
     settings: Settings

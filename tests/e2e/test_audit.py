@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from raw_clients import CHELSEA
-from system import PASSWORD, Daemon, System, run
+from system import PASSWORD, Daemon, System, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -114,6 +114,25 @@ def test_a_listing_never_shows_what_was_not_written(system: System, details: str
     assert done.returncode == 1
     assert "\x1b" not in done.stdout
     assert done.stderr.startswith("error: the audit log was tampered with: entry 2 is not")
+
+
+def test_failures_are_written_while_it_serves_and_at_its_end(own_system: System) -> None:
+    own_system.start()
+    own_system.register("alice")
+
+    def fail() -> None:
+        done = own_system.try_to_register("alice", own_system.home_of("other"), password="nine loud carts by dawn")
+        assert done.returncode == 1
+
+    def counts() -> list[int]:
+        return [one["details"]["count"] for one in audit(own_system, "--event", "login-failed")]
+
+    fail()
+    wait_until(counts, "a login failure in the log")
+    fail()
+    assert counts() == [1]
+    own_system.stop()
+    assert counts() == [1, 1]
 
 
 def test_no_password_is_in_it(system: System) -> None:

@@ -19,6 +19,7 @@ from common.registrar_client import RegistrarClient
 from common.settings import Settings
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
+from registrar.audit import AuditLog
 from registrar.authority import BROKER_CRL, Authority, Issuer
 from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
@@ -73,12 +74,14 @@ class World:
         self._engine = open_database(f"sqlite:///{home / 'registrar.sqlite3'}")
         migrate(self._engine)
         self.accounts, self.catalogue = Accounts(self._engine), Catalogue(self._engine)
+        self.audit = AuditLog(self._engine)
         self.archive = open_archive(str(folder / "archive"))
         self.handlers = Handlers(
             self.authority,
             registrar.key,
             self.accounts,
             Tokens(self._engine),
+            self.audit,
             self.catalogue,
             self.archive,
             self.settings,
