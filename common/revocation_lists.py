@@ -6,6 +6,7 @@ Pure, like certificates.py. A list belongs to the issuing CA that its authority 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,6 +18,23 @@ from common.verifying import verifying
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
+
+
+class Reason(StrEnum):
+    """Why a certificate is revoked (RFC 5280, section 5.3.1); only what is on hold comes off the list again."""
+
+    KEY_COMPROMISE = "key-compromise"
+    AFFILIATION_CHANGED = "affiliation-changed"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessation-of-operation"
+    PRIVILEGE_WITHDRAWN = "privilege-withdrawn"
+    CERTIFICATE_HOLD = "certificate-hold"
+
+    @property
+    def flag(self) -> x509.ReasonFlags:
+        """The reason code of a list's entry."""
+        return x509.ReasonFlags[self.name.lower()]
+
 
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
 

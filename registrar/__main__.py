@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, members, and those of authority_, account_, audit_ and archive_commands."""
+"""The `registrar` command: init, serve, members, and those of the modules …_commands."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from registrar.audit_commands import add_audit_commands
 from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
+from registrar.revocation_commands import add_revocation_commands
 from registrar.running import Running
 
 PROGRAM = "registrar"
@@ -137,6 +138,7 @@ def members(
 add_authority_commands(app, HOME)
 add_archive_commands(app, HOME)
 add_account_commands(app, HOME)
+add_revocation_commands(app, HOME)
 add_audit_commands(app, HOME)
 
 

@@ -6,12 +6,11 @@ key identifier (docs/protocol.md, "CMS profile"), and whoever renewed can open w
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from sqlalchemy import case, exists, func, select, update
+from sqlalchemy import exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -20,19 +19,18 @@ from common.errors import RefusedError
 from registrar import audit
 from registrar.database import transaction
 from registrar.passwords import LOCKED, login_failed
-from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
+from registrar.revocations import demand_certifiable
+from registrar.tables import AccountRow, CertificateRow, DeviceRow
 from registrar.tokens import add_reset, redeem, token_id
 
 if TYPE_CHECKING:
+    import datetime as dt
     from typing import Literal
 
     from sqlalchemy import Engine, Select
     from sqlalchemy.orm import Session
 
     Occasion = Literal["registration", "login", "renewal"]
-
-# An entry leaves the CRL only after the certificate's end (RFC 5280, section 3.3), and then with time to spare.
-_LISTED_AFTER_EXPIRY = dt.timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,12 @@ class Accounts:
             raise RefusedError(f"the user name {user!r} is taken", code="user_exists") from error
 
     def password_hash(self, user: str) -> str | None:
-        """Return the hash of the user's password, or None for an unknown user."""
+        """Return the hash of the user's password, or None for an unknown user; no password lets in who is revoked."""
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user)
-            return account.password_hash if account else None
+            if account is None:
+                return None
+            return account.password_hash if account.revoked_at is None else LOCKED
 
     def add_reset_code(
         self, user: str, code: str, *, now: dt.datetime, expires_at: dt.datetime, lock: bool = False
@@ -108,7 +108,8 @@ class Accounts:
     ) -> list[str]:
         """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.
 
-        Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's.
+        Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's,
+        ``key_revoked`` where it is on hold or compromised.
         """
         key_identifier = certificates.subject_key_identifier(certificate)
         with transaction(self._engine) as session:
@@ -121,6 +122,7 @@ class Accounts:
                     hint="give each user a folder of their own with --home",
                     code="key_in_use",
                 )
+            demand_certifiable(session, key_identifier)
             replaced = session.scalars(
                 select(CertificateRow.fingerprint).where(
                     CertificateRow.key_identifier == key_identifier, CertificateRow.expires_at > now
@@ -185,57 +187,6 @@ class Accounts:
         )
         with transaction(self._engine) as session:
             return [Member(*row) for row in session.execute(query)]
-
-    def revoke(self, user: str, now: dt.datetime) -> list[x509.Certificate]:
-        """Lock the account and revoke its certificates; return those that were valid until now.
-
-        Raises RefusedError, ``unknown_user``. To revoke a second time changes nothing.
-        """
-        keys = select(DeviceRow.key_identifier).where(DeviceRow.user_name == user)
-        theirs = CertificateRow.key_identifier.in_(keys)
-        with transaction(self._engine) as session:
-            account = session.get(AccountRow, user, with_for_update=True)
-            if account is None:
-                raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
-            account.password_hash, account.revoked_at = LOCKED, account.revoked_at or now
-            rows = session.scalars(
-                select(CertificateRow)
-                .where(theirs, CertificateRow.revoked_at.is_(None))
-                .order_by(CertificateRow.ordinal)
-            ).all()
-            for row in rows:
-                row.revoked_at = now
-            audit.append(session, "revoked", user, now, certificates=[row.fingerprint for row in rows])
-            return [x509.load_pem_x509_certificate(row.pem) for row in rows if row.expires_at > now]
-
-    def revoked(self, now: dt.datetime) -> list[tuple[x509.Certificate, dt.datetime]]:
-        """Return (certificate, time of revocation) of all that belong on a CRL."""
-        query = (
-            select(CertificateRow.pem, CertificateRow.revoked_at)
-            .where(CertificateRow.revoked_at.is_not(None), CertificateRow.expires_at > now - _LISTED_AFTER_EXPIRY)
-            .order_by(CertificateRow.ordinal)
-        )
-        with transaction(self._engine) as session:
-            return [
-                (x509.load_pem_x509_certificate(pem), revoked_at)
-                for pem, revoked_at in session.execute(query)
-                if revoked_at is not None
-            ]
-
-    def next_crl_number(self, now: dt.datetime) -> int:
-        """Return a number above all earlier ones.
-
-        It is the time in seconds, or one more than the last: it keeps rising when the database is lost.
-        """
-        following = CrlNumberRow.number + 1
-        seconds = int(now.timestamp())
-        query = (
-            update(CrlNumberRow)
-            .values(number=case((following > seconds, following), else_=seconds))
-            .returning(CrlNumberRow.number)
-        )
-        with transaction(self._engine) as session:
-            return session.execute(query).scalar_one()
 
     def _certificates(self, query: Select[bytes]) -> list[x509.Certificate]:
         with transaction(self._engine) as session:

@@ -62,7 +62,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         )
         # Images for members are held against the revocation list, and that of an old backup is out of date.
         if repair:
-            Running(home, settings, handlers).reissue_crl_when_due()
+            Running(home, settings, handlers).issue_crls_when_due()
         verification = Verification(handlers, repair, open_backup(backup) if backup else None, console.now())
         faults = [report_fault(printer, fault) for fault in verification.faults()]
         unmended, lost = (sum(fault.mended == outcome for fault in faults) for outcome in (None, "taken_out"))

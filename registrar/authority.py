@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from common.revocation_lists import Reason
     from common.settings import Settings
 
 ROOT_KEY, ROOT = "authority/root.key", "authority/root.pem"
@@ -65,6 +66,15 @@ class Issuer:
         """Tell whether a certificate of our own is one of this CA's, by its authority key identifier."""
         identifier = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         return identifier == x509.AuthorityKeyIdentifier.from_issuer_public_key(self.public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A certificate that belongs on a list, since when, and why where that is known."""
+
+    certificate: x509.Certificate
+    revoked_at: dt.datetime
+    reason: Reason | None = None
 
 
 @dataclass(slots=True)
@@ -174,21 +184,17 @@ class Authority:
         return builder.sign(self.newest.key, hashes.SHA256())
 
     def issue_crls(
-        self, revoked: Iterable[tuple[x509.Certificate, dt.datetime]], number: int, now: dt.datetime
+        self, revoked: Iterable[Revocation], number: int, now: dt.datetime
     ) -> tuple[x509.CertificateRevocationList, ...]:
         """Return the CRL of each issuing CA, current for ``crl_days``.
 
-        ``revoked`` are certificates and when they were revoked; each is on the list of the CA that has signed it.
+        Each certificate is on the list of the CA that has signed it.
         """
         entries = list(revoked)
         return tuple(self._issue_crl(issuer, entries, number, now) for issuer in self.issuers)
 
     def _issue_crl(
-        self,
-        issuer: Issuer,
-        revoked: Iterable[tuple[x509.Certificate, dt.datetime]],
-        number: int,
-        now: dt.datetime,
+        self, issuer: Issuer, revoked: Iterable[Revocation], number: int, now: dt.datetime
     ) -> x509.CertificateRevocationList:
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -198,10 +204,13 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key), critical=False)
             .add_extension(x509.CRLNumber(number), critical=False)
         )
-        for certificate, revoked_at in revoked:
-            if issuer.has_signed(certificate):
-                entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
-                builder = builder.add_revoked_certificate(entry.revocation_date(revoked_at).build())
+        for one in revoked:
+            if issuer.has_signed(one.certificate):
+                entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
+                entry = entry.revocation_date(one.revoked_at)
+                if one.reason is not None:
+                    entry = entry.add_extension(x509.CRLReason(one.reason.flag), critical=False)
+                builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(issuer.key, hashes.SHA256())
 
     def write_crls(self, crls: Iterable[x509.CertificateRevocationList]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from common import certificates, console
@@ -30,11 +30,14 @@ from registrar.authority import (
 )
 from registrar.authority_files import stamp
 from registrar.catalogue import Catalogue
+from registrar.crls import issue_when_due
 from registrar.database import open_current
+from registrar.enforcing import Enforcement
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
 from registrar.renewing import renew_when_due
 from registrar.retained import rebuild
+from registrar.revocations import Revocations
 from registrar.service import Service
 from registrar.tokens import Tokens
 
@@ -47,7 +50,8 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from registrar.broker import Broker
 
-_LOOK_SECONDS = 5.0  # how often the broker, certificates and the revocation list are looked after
+_LOOK_SECONDS = 1.0  # how often the broker, certificates and who is revoked are looked after
+_CLEAR_SECONDS = 5.0  # how often what may wait a little is done: clearing away, the log, a rebuilding that failed
 _WATCHED = (ISSUING, REGISTRAR, BROKER, BROKER_AUTHORITIES, BROKER_CRL)
 _log = logging.getLogger(__name__)
 
@@ -61,6 +65,10 @@ class Running:
     handlers: Handlers
     broker: Broker | None = None
     _seen: tuple[tuple[int, int] | None, ...] = ()
+    _enforcement: Enforcement = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._enforcement = Enforcement(self.handlers, console.now)
 
     @classmethod
     def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
@@ -71,7 +79,7 @@ class Running:
         seen = stamp(home / name for name in _WATCHED)
         handlers = open_handlers(home, settings, database=database, archive=archive)
         running = cls(home, settings, handlers, _seen=seen)
-        running.reissue_crl_when_due()
+        running.issue_crls_when_due()
         return running
 
     @contextlib.contextmanager
@@ -114,7 +122,7 @@ class Running:
         finally:
             ended.set()
             # One that has a long way to go is not waited for: the next start begins it anew.
-            rebuilding.join(_LOOK_SECONDS)
+            rebuilding.join(_CLEAR_SECONDS)
 
     @contextlib.contextmanager
     def _summing_up(self) -> Iterator[None]:
@@ -136,16 +144,23 @@ class Running:
 
         def clear_away() -> None:
             if not service.clear_away():
-                ended.wait(_LOOK_SECONDS)
+                ended.wait(_CLEAR_SECONDS)
 
         def audit() -> None:
             self._write_login_failures()
+            ended.wait(_CLEAR_SECONDS)
+
+        def look_after() -> None:
+            self._look_after(service)
             ended.wait(_LOOK_SECONDS)
 
-        beside = [
-            threading.Thread(target=_until(ended, work), name=name, daemon=True)
-            for name, work in (("enrolments", service.enrolment_door.serve), ("clearing", clear_away), ("audit", audit))
-        ]
+        works = {
+            "enrolments": service.enrolment_door.serve,
+            "clearing": clear_away,
+            "audit": audit,
+            "looking": look_after,
+        }
+        beside = [threading.Thread(target=_until(ended, work), name=name, daemon=True) for name, work in works.items()]
         for thread in beside:
             thread.start()
         next_look = time.monotonic()
@@ -154,16 +169,23 @@ class Running:
                 service.serve_members()
                 if time.monotonic() < next_look:
                     continue
-                next_look += _LOOK_SECONDS
+                next_look = time.monotonic() + _LOOK_SECONDS
                 if self.broker is not None and not self.broker.is_running:
                     raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
-                _renew_when_due(self.handlers.authority)
-                self.reissue_crl_when_due()
-                self._take_over(service)
         finally:
             ended.set()
             for thread in beside:
                 thread.join()
+
+    def _look_after(self, service: Service) -> None:
+        """Renew and issue what is due, and have everybody know what is new and who is revoked."""
+        try:
+            _renew_when_due(self.handlers.authority)
+            self.issue_crls_when_due()
+            self._take_over(service)
+            self._enforcement.follow(service.retain)
+        except Exception:  # noqa: BLE001 - whatever it is, who is revoked next has to be shut out; the log has all of it
+            _log.exception("failed to look after the authority")
 
     def _take_over(self, service: Service) -> None:
         """Have everybody know what is new in the authority's folder, whoever has written it, then work with it.
@@ -185,18 +207,13 @@ class Running:
         self.handlers.authority.adopt(authority)
         self._seen = seen
 
-    def reissue_crl_when_due(self) -> None:
-        """Issue a new revocation list long before the old one ends.
+    def issue_crls_when_due(self) -> None:
+        """Issue the revocation lists anew where the database is ahead of them, or they grow old.
 
-        What keeps it from being issued, a full disk or a busy database, is logged: the one at hand is good for weeks.
+        What keeps them from being issued, a full disk or a busy database, is logged: those at hand are good for weeks.
         """
-        now = console.now()
-        if not self.handlers.authority.needs_crls(now):
-            return
-        accounts = self.handlers.accounts
         try:
-            crls = self.handlers.authority.issue_crls(accounts.revoked(now), accounts.next_crl_number(now), now)
-            self.handlers.authority.write_crls(crls)
+            issue_when_due(self.handlers.authority, self.handlers.revocations, console.now())
         except SealcastError as error:
             _log.warning("could not issue a new revocation list, will try again: %s", error.message)
 
@@ -225,7 +242,7 @@ class Running:
             except SealcastError as error:
                 _log.warning("could not rebuild what the broker retains, will try again: %s", error.message)
                 wanted.set()
-                ended.wait(_LOOK_SECONDS)
+                ended.wait(_CLEAR_SECONDS)
             else:
                 _log.info("the broker retained all but %d messages", published)
 
@@ -239,8 +256,9 @@ def open_handlers(
     engine = open_current(database)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
-    accounts, tokens, log, catalogue = Accounts(engine), Tokens(engine), AuditLog(engine), Catalogue(engine)
-    return Handlers(authority, key, accounts, tokens, log, catalogue, store, settings)
+    accounts, revocations, tokens = Accounts(engine), Revocations(engine), Tokens(engine)
+    log, catalogue = AuditLog(engine), Catalogue(engine)
+    return Handlers(authority, key, accounts, revocations, tokens, log, catalogue, store, settings)
 
 
 def _renew_when_due(authority: Authority) -> None:

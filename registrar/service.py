@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from common import messages, topics
+from common import certificates, messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from registrar.answers import Answers, publish_retained
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from common.session import Session
     from registrar.authority import Authority
-    from registrar.handlers import Handlers, Outcome
+    from registrar.handlers import Handlers, Outcome, Publication
     from registrar.passwords import PasswordPool
     from registrar.requests import SignedRequest
 
@@ -79,10 +79,14 @@ class Service:
         if isinstance(arrived, Connected) and arrived.again:
             self.on_reconnection()
 
+    def retain(self, publication: Publication) -> None:
+        """Have the broker retain a message for everyone."""
+        publish_retained(self._members, publication)
+
     def publish_trust(self, authority: Authority) -> None:
         """Publish what everybody needs before anything else."""
         for publication in trust(authority, self._clock()):
-            publish_retained(self._members, publication)
+            self.retain(publication)
 
     def show_certificate(self, certificate: Path, key: Path) -> None:
         """Show this client certificate to the broker from the next connection on."""
@@ -140,6 +144,8 @@ class Service:
         signed = verify_request(sent, self._authority.trust(now), now=now)
         try:
             _demand_signer(signed, user)
+            # The list at hand may be a second behind.
+            self._handlers.revocations.demand_standing(user, certificates.fingerprint(signed.certificate))
             request = read_fresh(
                 signed.json, topic=message.topic, operation=operation, settings=self._settings, now=now
             )

@@ -71,7 +71,10 @@ class DeviceRow(Table):
 
 
 class CertificateRow(Table):
-    """A certificate of a device; a higher ``ordinal`` is a later one."""
+    """A certificate of a device; a higher ``ordinal`` is a later one.
+
+    ``crl_number`` is that of the first CRL which shows what it is today, revoked or free of a hold.
+    """
 
     __tablename__ = "certificates"
     ordinal: Mapped[int] = mapped_column(primary_key=True)
@@ -81,6 +84,8 @@ class CertificateRow(Table):
     issued_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    revocation_reason: Mapped[str | None] = mapped_column(String(32))
+    crl_number: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
 class CrlNumberRow(Table):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from registrar.audit import AuditLog
     from registrar.authority import Authority
     from registrar.catalogue import Catalogue, Record
+    from registrar.revocations import Revocations
     from registrar.tokens import Tokens
 
 
@@ -47,6 +48,7 @@ class Stores:
     authority: Authority
     key: rsa.RSAPrivateKey
     accounts: Accounts
+    revocations: Revocations
     tokens: Tokens
     audit: AuditLog
     catalogue: Catalogue

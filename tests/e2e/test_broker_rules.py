@@ -175,7 +175,7 @@ def test_a_revoked_certificate_is_shut_out(doorway: Doorway) -> None:
     revoked = certificates.read_certificate(certificate.read_bytes())
     with doorway.session("bob"):
         pass
-    crls = doorway.authority.issue_crls([(revoked, NOW)], 2, NOW)
+    crls = doorway.authority.issue_crls([authority.Revocation(revoked, NOW)], 2, NOW)
     home = doorway.home.parent / "revoking"
     doors = Doors("127.0.0.1", *free_ports(2))
     (home / "broker").mkdir(parents=True)

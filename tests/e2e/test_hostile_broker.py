@@ -24,7 +24,7 @@ from common.identity import CERTIFICATE, CRL, Identity
 from common.revocation_lists import crl_number
 from common.settings import Settings
 from common.topics import new_image_id
-from registrar.authority import Authority
+from registrar.authority import Authority, Revocation
 from registrar.broker import Doors, run_broker
 
 if TYPE_CHECKING:
@@ -244,7 +244,8 @@ def test_an_older_revocation_list_is_not_taken(
     revoked = Identity.load(mallory, now=now).certificate
     number = crl_number(signing.trust(now).crls[0]) + 1000
     # Bob hears of a revocation that the registrar of this test has not made: only the list can keep mallory out.
-    crl = revocation_lists.to_pem(signing.issue_crls([(revoked, now - dt.timedelta(hours=1))], number, now))
+    revocation = Revocation(revoked, now - dt.timedelta(hours=1))
+    crl = revocation_lists.to_pem(signing.issue_crls([revocation], number, now))
     hostile.say(replace(old, payload=crl, retained=True))
     assert_next_is_saved(own, alice, reading, hostile)
     assert (bob / CRL).read_bytes() == crl

@@ -25,6 +25,7 @@ from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
 from registrar.handlers import Handlers
 from registrar.passwords import LOCKED, PasswordPool
+from registrar.revocations import Revocations
 from registrar.service import Service
 from registrar.tokens import Tokens
 
@@ -74,12 +75,13 @@ class World:
         self._engine = open_database(f"sqlite:///{home / 'registrar.sqlite3'}")
         migrate(self._engine)
         self.accounts, self.catalogue = Accounts(self._engine), Catalogue(self._engine)
-        self.audit = AuditLog(self._engine)
+        self.revocations, self.audit = Revocations(self._engine), AuditLog(self._engine)
         self.archive = open_archive(str(folder / "archive"))
         self.handlers = Handlers(
             self.authority,
             registrar.key,
             self.accounts,
+            self.revocations,
             Tokens(self._engine),
             self.audit,
             self.catalogue,

@@ -11,8 +11,9 @@ from authorities import DAY, NOW
 
 from common.certificates import fingerprint
 from common.errors import RefusedError
+from common.revocation_lists import Reason
 from registrar.accounts import Accounts, Member
-from registrar.passwords import LOCKED
+from registrar.revocations import Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,37 +135,6 @@ def test_only_an_account_has_certificates(accounts: Accounts) -> None:
     assert accounts.all_certificates(NOW) == []
 
 
-def test_who_is_revoked_has_nothing_left(accounts: Accounts) -> None:
-    mine = [add(accounts, "alice", key) for key in KEYS[:2]]
-    others = add(accounts, "bob", KEYS[2])
-    assert accounts.revoke("alice", NOW) == mine
-    assert accounts.password_hash("alice") == LOCKED
-    assert accounts.certificates_of("alice", NOW) == []
-    assert accounts.all_certificates(NOW) == [others]
-    assert accounts.revoked(NOW) == [(one, NOW) for one in mine]
-    refused("revoked", lambda: accounts.add_certificate("alice", certify("alice", KEYS[3]), NOW))
-    refused("user_exists", lambda: accounts.create("alice", "a new hash", NOW))
-
-
-def test_a_second_revocation_changes_nothing(accounts: Accounts) -> None:
-    certificate = add(accounts, "alice", KEYS[0])
-    accounts.revoke("alice", NOW)
-    assert accounts.revoke("alice", NOW + DAY) == []
-    assert accounts.revoked(NOW + DAY) == [(certificate, NOW)]
-    assert [member.revoked_at for member in accounts.members(NOW)] == [NOW, None]
-
-
-def test_nobody_can_be_revoked_who_is_not_there(accounts: Accounts) -> None:
-    refused("unknown_user", lambda: accounts.revoke("nobody", NOW))
-
-
-def test_a_revoked_certificate_leaves_the_list_well_after_its_end(accounts: Accounts) -> None:
-    certificate = add(accounts, "alice", KEYS[0], lifetime=(NOW - DAY, NOW + DAY))
-    accounts.revoke("alice", NOW)
-    assert accounts.revoked(NOW + 30 * DAY) == [(certificate, NOW)]
-    assert accounts.revoked(NOW + 31 * DAY) == []
-
-
 def test_members_are_listed_with_their_devices(accounts: Accounts) -> None:
     add(accounts, "alice", KEYS[0])
     add(accounts, "alice", KEYS[0])
@@ -173,28 +143,13 @@ def test_members_are_listed_with_their_devices(accounts: Accounts) -> None:
     assert accounts.members(NOW) == [Member("alice", NOW, None, 2), Member("bob", NOW, None, 0)]
 
 
-def test_crl_numbers_rise_with_the_clock_and_against_it(accounts: Accounts) -> None:
-    seconds = int(NOW.timestamp())
-    times = (NOW, NOW, NOW + DAY, NOW)
-    assert [accounts.next_crl_number(now) for now in times] == [
-        seconds,
-        seconds + 1,
-        seconds + 86_400,
-        seconds + 86_401,
-    ]
-
-
-def test_crl_numbers_that_are_taken_at_once_are_different(accounts: Accounts) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        numbers = list(pool.map(lambda _: accounts.next_crl_number(NOW), range(16)))
-    assert len(set(numbers)) == 16
-
-
-def test_a_certificate_is_its_users_even_when_it_has_ended_unless_it_was_revoked(accounts: Accounts) -> None:
+def test_a_certificate_is_its_users_even_when_it_has_ended_unless_it_was_revoked(
+    accounts: Accounts, engine: Engine
+) -> None:
     ended = add(accounts, "alice", KEYS[0], lifetime=(NOW - 2 * DAY, NOW - DAY))
     add(accounts, "alice", KEYS[0])
     name = fingerprint(ended)
     assert accounts.has_had_certificate("alice", name)
     assert not accounts.has_had_certificate("bob", name)
-    accounts.revoke("alice", NOW)
+    Revocations(engine).revoke("alice", Reason.SUPERSEDED, NOW)
     assert not accounts.has_had_certificate("alice", name)

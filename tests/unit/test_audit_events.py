@@ -14,9 +14,11 @@ from sqlalchemy import text
 from common import certificates
 from common.errors import RefusedError
 from common.invitation import CODE_BYTES, INVITATION_BYTES, new_token
+from common.revocation_lists import Reason
 from registrar.accounts import Accounts
 from registrar.audit import AuditLog
 from registrar.catalogue import Catalogue, Removal
+from registrar.revocations import Revocations
 from registrar.tokens import Tokens, token_id
 
 if TYPE_CHECKING:
@@ -95,11 +97,11 @@ def test_a_password_that_is_set_with_a_code(accounts: Accounts, engine: Engine) 
 def test_a_revocation_with_what_it_revokes(accounts: Accounts, engine: Engine) -> None:
     member = AUTHORITIES.new_member("alice")
     accounts.add_certificate("alice", member.certificate, NOW)
-    accounts.revoke("alice", NOW)
-    refuse(lambda: accounts.revoke("nobody", NOW))
-    assert entries(engine)[1:] == [
-        ("revoked", "alice", {"certificates": [certificates.fingerprint(member.certificate)]})
-    ]
+    revocations = Revocations(engine)
+    revocations.revoke("alice", Reason.KEY_COMPROMISE, NOW)
+    refuse(lambda: revocations.revoke("nobody", Reason.KEY_COMPROMISE, NOW))
+    details = {"certificates": [certificates.fingerprint(member.certificate)], "reason": "key-compromise"}
+    assert entries(engine)[1:] == [("revoked", "alice", details)]
 
 
 @pytest.mark.usefixtures("accounts")

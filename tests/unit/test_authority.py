@@ -18,7 +18,7 @@ from common.files import write_private
 from common.revocation_lists import crl_number
 from common.settings import Settings
 from registrar import authority
-from registrar.authority import Authority, create, load_registrar
+from registrar.authority import Authority, Revocation, create, load_registrar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def test_a_new_list_revokes(home: Path) -> None:
     one = Authority.load(home, SETTINGS)
     alice, bob = (one.sign_member(KEY.public_key(), user, NOW) for user in ("alice", "bob"))
     before = one.trust(NOW)
-    one.write_crls(one.issue_crls([(alice, NOW)], crl_number(before.crls[0]) + 1, NOW))
+    one.write_crls(one.issue_crls([Revocation(alice, NOW)], crl_number(before.crls[0]) + 1, NOW))
     after = one.trust(NOW)
     assert check_member(alice, before, at=NOW, now=NOW) == "alice"
     assert check_member(bob, after, at=NOW, now=NOW) == "bob"
@@ -138,7 +138,7 @@ def test_a_new_list_is_due_after_a_day_and_whenever_there_is_none_that_holds(hom
 def test_openssl_takes_the_certificates_for_what_they_are_for(home: Path, tmp_path: Path) -> None:
     one = Authority.load(home, SETTINGS)
     alice, eve = (one.sign_member(KEY.public_key(), user, NOW) for user in ("alice", "eve"))
-    one.write_crls(one.issue_crls([(eve, NOW)], 1, NOW))
+    one.write_crls(one.issue_crls([Revocation(eve, NOW)], 1, NOW))
     for name, certificate in (("alice", alice), ("eve", eve)):
         (tmp_path / name).write_bytes(certificates.to_pem(certificate))
 

@@ -11,8 +11,10 @@ from sqlalchemy import text
 
 from common.errors import RefusedError
 from common.invitation import CODE_BYTES, INVITATION_BYTES, new_token
+from common.revocation_lists import Reason
 from registrar.accounts import Accounts
 from registrar.passwords import LOCKED
+from registrar.revocations import Revocations
 from registrar.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -125,19 +127,19 @@ def test_a_token_does_only_what_it_is_for(tokens: Tokens, accounts: Accounts) ->
     refused("login_failed", lambda: accounts.create("bob", "hash", NOW, invitation=reset(accounts, "alice")))
 
 
-def test_no_code_lets_a_revoked_member_in(accounts: Accounts) -> None:
+def test_no_code_lets_a_revoked_member_in(accounts: Accounts, engine: Engine) -> None:
     accounts.create("alice", "hash", NOW)
     code = reset(accounts, "alice")
-    accounts.revoke("alice", NOW)
+    Revocations(engine).revoke("alice", Reason.SUPERSEDED, NOW)
     refused("login_failed", lambda: accounts.set_password("alice", "new hash", NOW, code=code))
     assert accounts.password_hash("alice") == LOCKED
 
 
-def test_only_a_member_gets_a_code(accounts: Accounts) -> None:
+def test_only_a_member_gets_a_code(accounts: Accounts, engine: Engine) -> None:
     token = new_token(CODE_BYTES)
     refused("unknown_user", lambda: accounts.add_reset_code("nobody", token, now=NOW, expires_at=WEEK))
     accounts.create("alice", "hash", NOW)
-    accounts.revoke("alice", NOW)
+    Revocations(engine).revoke("alice", Reason.SUPERSEDED, NOW)
     refused("revoked", lambda: accounts.add_reset_code("alice", token, now=NOW, expires_at=WEEK))
 
 

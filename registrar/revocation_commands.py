@@ -1,0 +1,79 @@
+"""The commands about who is a member no longer: revoke."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+from common import console
+from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.errors import ConfigurationError
+from common.option_values import parser
+from common.revocation_lists import Reason
+from common.settings import load_settings
+from registrar.account_commands import UserArgument  # noqa: TC001 - Typer reads the annotations at run time
+from registrar.archive_commands import DatabaseOption, database_url
+from registrar.authority import Authority
+from registrar.crls import issue_when_due
+from registrar.database import open_current
+from registrar.revocations import Revocations
+
+if TYPE_CHECKING:
+    import typer
+
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+
+
+@parser
+def read_fingerprint(text: str) -> str:
+    """Return the fingerprint that was given; raises typer.BadParameter."""
+    if not _FINGERPRINT.fullmatch(text):
+        raise ConfigurationError(f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits, as whoami prints it")
+    return text
+
+
+DeviceOption = Annotated[
+    str | None,
+    option(
+        "--device",
+        help="Only the device with this fingerprint.",
+        metavar="FINGERPRINT",
+        parser=read_fingerprint,
+    ),
+]
+
+
+def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
+    """Add revoke to the program."""
+
+    @app.command()
+    def revoke(
+        user: UserArgument,
+        *,
+        device: DeviceOption = None,
+        reason: Annotated[Reason, option("--reason", help="Why.")] = Reason.PRIVILEGE_WITHDRAWN,
+        database: DatabaseOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Shut a member out, or one device of a member, at once and wherever it is connected."""
+        console.start_logging(verbose=verbose)
+        authority = Authority.load(home, load_settings(home))
+        revocations = Revocations(open_current(database_url(home, database)))
+        now = console.now()
+        # First they meet, so that the number of what comes is another than that of the list at hand.
+        issue_when_due(authority, revocations, now)
+        revoked = revocations.revoke(user, reason, now, fingerprint=device)
+        # A registrar that serves follows the database; without one this is all that can be done.
+        issue_when_due(authority, revocations, now)
+        whole = "and all devices" if device is None else f"device {device}"
+        Printer(as_json=json).event(
+            f"revoked    {user}, {whole}: {reason}",
+            event="revoked",
+            user=user,
+            device=device,
+            reason=reason,
+            certificates=revoked,
+        )

@@ -1,0 +1,177 @@
+"""Who is revoked: what the database says, which everything else follows (docs/protocol.md, "Revocation").
+
+The number of the CRL is the clock of it: whatever changes who is revoked takes a new one in the same transaction. So
+whoever knows a number can ask what has changed since, and a list that has the database's number is complete.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+
+from common.errors import RefusedError
+from common.revocation_lists import Reason
+from registrar import audit
+from registrar.authority import Revocation
+from registrar.database import ONLY_READS, transaction
+from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
+from registrar.tokens import withdraw_all
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+# An entry leaves the CRL only after the certificate's end (RFC 5280, section 3.3), and then with time to spare.
+_LISTED_AFTER_EXPIRY = dt.timedelta(days=30)
+
+
+class Revocations:
+    """The revocations in a database; each method raises RefusedError, ``unavailable``, while it does not answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(**{ONLY_READS: True})
+
+    def revoke(self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None = None) -> list[str]:
+        """Revoke a user, or the device with this certificate; return the fingerprints of what is revoked by that.
+
+        Raises RefusedError, ``unknown_user`` or ``unknown_device``.
+        """
+        with transaction(self._engine) as session:
+            if fingerprint is None:
+                return revoke_user(session, user, reason, now)
+            return _revoke_device(session, user, fingerprint, reason, now)
+
+    def demand_standing(self, user: str, fingerprint: str) -> None:
+        """Raise RefusedError, ``revoked``, where the user or this certificate is revoked."""
+        account = exists().where(AccountRow.user_name == user, AccountRow.revoked_at.is_not(None))
+        certificate = exists().where(CertificateRow.fingerprint == fingerprint, CertificateRow.revoked_at.is_not(None))
+        with transaction(self._reading) as session:
+            if session.scalar(select(or_(account, certificate))):
+                raise RefusedError(
+                    f"{user} is not a member any more, or this device was revoked",
+                    hint="ask whoever runs the registrar",
+                    code="revoked",
+                )
+
+    def number(self) -> int:
+        """Return the number of the latest CRL."""
+        with transaction(self._reading) as session:
+            return _number(session)
+
+    def take_number(self, now: dt.datetime, *, above: int = 0) -> int:
+        """Take a number for a list that says nothing new, above one that was found on another."""
+        with transaction(self._engine) as session:
+            return take_number(session, now, above=above)
+
+    def listed(self, now: dt.datetime) -> tuple[int, list[Revocation]]:
+        """Return all that belongs on a CRL, and the number of that list."""
+        query = (
+            select(CertificateRow.pem, CertificateRow.revoked_at, CertificateRow.revocation_reason)
+            .where(CertificateRow.revoked_at.is_not(None), CertificateRow.expires_at > now - _LISTED_AFTER_EXPIRY)
+            .order_by(CertificateRow.ordinal)
+        )
+        with transaction(self._engine) as session:
+            return _number(session), [
+                Revocation(x509.load_pem_x509_certificate(pem), revoked_at, Reason(reason) if reason else None)
+                for pem, revoked_at, reason in session.execute(query)
+                if revoked_at is not None
+            ]
+
+    def changed_since(self, number: int, now: dt.datetime) -> list[tuple[str, str]]:
+        """Return (user, fingerprint) of the certificates that were revoked, or freed, since a CRL of this number."""
+        query = (
+            select(DeviceRow.user_name, CertificateRow.fingerprint)
+            .join(DeviceRow)
+            .where(CertificateRow.crl_number > number, CertificateRow.expires_at > now)
+            .order_by(CertificateRow.ordinal)
+        )
+        with transaction(self._reading) as session:
+            return [(user, fingerprint) for user, fingerprint in session.execute(query)]
+
+
+def revoke_user(session: Session, user: str, reason: Reason, now: dt.datetime) -> list[str]:
+    """Revoke a user in a transaction, with every device; return the fingerprints of what is revoked by that.
+
+    The password's hash stays, for the day when the user is restored: until then it lets nobody in.
+    """
+    account = _account(session, user)
+    account.revoked_at = account.revoked_at or now
+    withdraw_all(session, user, "reset")
+    keys = select(DeviceRow.key_identifier).where(DeviceRow.user_name == user)
+    return _revoke(session, user, CertificateRow.key_identifier.in_(keys), reason, now)
+
+
+def take_number(session: Session, now: dt.datetime, *, above: int = 0) -> int:
+    """Take the next number of a CRL in a transaction: it is above all earlier ones.
+
+    It is the time in seconds, or one more than the last: it keeps rising when the database is lost.
+    """
+    least = max(int(now.timestamp()), above + 1)
+    following = CrlNumberRow.number + 1
+    query = update(CrlNumberRow).values(number=case((following > least, following), else_=least))
+    return session.execute(query.returning(CrlNumberRow.number)).scalar_one()
+
+
+def demand_certifiable(session: Session, key_identifier: bytes) -> None:
+    """Raise RefusedError, ``key_revoked``, for a key that is on hold, or that others may have."""
+    kept_out = CertificateRow.revocation_reason.in_([Reason.KEY_COMPROMISE, Reason.CERTIFICATE_HOLD])
+    if session.scalar(select(exists().where(CertificateRow.key_identifier == key_identifier, kept_out))):
+        raise RefusedError(
+            "the key of this device was revoked",
+            hint="ask whoever runs the registrar, or log in with a new key: give an empty folder with --home",
+            code="key_revoked",
+        )
+
+
+def _revoke_device(session: Session, user: str, fingerprint: str, reason: Reason, now: dt.datetime) -> list[str]:
+    """Revoke every certificate of a device's key: an earlier one opens as much as the newest."""
+    _account(session, user)
+    key = session.scalar(
+        select(CertificateRow.key_identifier)
+        .join(DeviceRow)
+        .where(CertificateRow.fingerprint == fingerprint, DeviceRow.user_name == user)
+    )
+    if key is None:
+        raise RefusedError(
+            f"{user} has no device with this fingerprint",
+            hint="give it as `whoami` prints it on the device",
+            code="unknown_device",
+        )
+    return _revoke(session, user, CertificateRow.key_identifier == key, reason, now)
+
+
+def _revoke(session: Session, user: str, which: ColumnElement[bool], reason: Reason, now: dt.datetime) -> list[str]:
+    """Revoke what is valid, and what is on hold for good; a key may turn out to be compromised later, too."""
+    less_grave = CertificateRow.revocation_reason != reason
+    if reason != Reason.KEY_COMPROMISE:
+        less_grave = and_(less_grave, CertificateRow.revocation_reason == Reason.CERTIFICATE_HOLD)
+    changes = or_(CertificateRow.revoked_at.is_(None), less_grave)
+    query = (
+        update(CertificateRow)
+        .where(which, changes)
+        .values(
+            revoked_at=func.coalesce(CertificateRow.revoked_at, now),
+            revocation_reason=reason,
+            crl_number=take_number(session, now),
+        )
+        .returning(CertificateRow.fingerprint)
+        .execution_options(synchronize_session=False)
+    )
+    revoked = sorted(session.scalars(query))
+    audit.append(session, "revoked", user, now, certificates=revoked, reason=reason)
+    return revoked
+
+
+def _account(session: Session, user: str) -> AccountRow:
+    account = session.get(AccountRow, user, with_for_update=True)
+    if account is None:
+        raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+    return account
+
+
+def _number(session: Session) -> int:
+    return session.scalars(select(CrlNumberRow.number)).one()
