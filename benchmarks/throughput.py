@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from benchmarks.installation import PATIENCE, initialise, installation, make_photograph, program, read_event, running
 from common import console, topics
 from common.connection import Address, verified_context
+from common.decoder import Decoder
 from common.device import KEY
 from common.enveloping import Cipher
 from common.errors import SealcastError
@@ -100,9 +101,13 @@ def post_to_saved(files: Sequence[Path], owner: Identity, doors: Doors, saved: t
     door = Address("localhost", doors.port)
     while saved.acquire(blocking=False):
         pass
-    with Outbox(owner.home) as outbox, reach(outbox, owner, door, Settings()) as courier:
+    with (
+        Decoder(Settings()) as decoder,
+        Outbox(owner.home) as outbox,
+        reach(outbox, owner, door, Settings()) as courier,
+    ):
         begin = time.perf_counter()
-        for file, outcome in post_all(files, WISHES, courier, settings=Settings()):
+        for file, outcome in post_all(files, WISHES, courier, inspect=decoder.inspect, settings=Settings()):
             if (error := outcome if isinstance(outcome, SealcastError) else outcome.error) is not None:
                 sys.exit(f"error: {file}: {error.message}")
         for _ in files:

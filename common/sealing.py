@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common import images, messages, profiles, topics
+from common import messages, profiles, topics
 from common.certificates import check_member, fingerprint, subject_key_identifier
 from common.enveloping import encrypt, read_envelope, unwrap_key
 from common.errors import ImageError, VerificationError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from common.certificates import Trust
     from common.enveloping import Cipher, Envelope
+    from common.images import Inspect
     from common.signing import SignedContent
 
 
@@ -114,15 +115,15 @@ def open_sealed(
     at: dt.datetime,
     now: dt.datetime,
     maximum_size: int,
-    maximum_pixels: int,
+    inspect: Inspect,
     seen: Callable[[str, uuid.UUID], bool],
     may_have_ended: bool = False,
     released_key: bytes | None = None,
 ) -> OpenedImage:
     """Return the image that ``sealed`` holds, when steps 1 to 11 hold; raises VerificationError.
 
-    ``seen`` tells of an owner and an image id whether that image was opened before. Codes for the reader:
-    ``not_recipient``, ``expired``, ``replayed``; ``not_verified`` for all else.
+    ``inspect`` decodes the image; ``seen`` tells of an owner and an image id whether that image was opened before.
+    Codes for the reader: ``not_recipient``, ``expired``, ``replayed``; ``not_verified`` for all else.
     """
     opened = open_signed(
         sealed,
@@ -136,7 +137,7 @@ def open_sealed(
         released_key=released_key,
     )
     _check_freshness(opened.header, now, seen)  # 10
-    _check_image(opened, maximum_pixels)  # 11
+    _check_image(opened, inspect)  # 11
     return opened
 
 
@@ -211,10 +212,10 @@ def _check_freshness(header: ImageHeader, now: dt.datetime, seen: Callable[[str,
         raise VerificationError("the image was opened before", code="replayed")
 
 
-def _check_image(opened: OpenedImage, maximum_pixels: int) -> None:
+def _check_image(opened: OpenedImage, inspect: Inspect) -> None:
     header = opened.header
     try:
-        facts = images.inspect(opened.image, maximum_pixels=maximum_pixels)
+        facts = inspect(opened.image)
     except ImageError as error:
         raise VerificationError(f"the image does not decode: {error.message}") from error
     if (facts.media_type, facts.width, facts.height) != (header.media_type, header.width, header.height):

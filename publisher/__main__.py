@@ -22,6 +22,7 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.decoder import Decoder
 from common.device import demand_device
 from common.enveloping import Cipher
 from common.errors import SealcastError
@@ -84,11 +85,12 @@ def post_command(
     report = Report(Printer(as_json=json))
     try:
         with (
+            Decoder(settings) as decoder,
             Outbox(home) as outbox,
             reach(outbox, identity, Address(broker, port), settings) as courier,
             progress(files, wanted=not json) as advance,
         ):
-            for file, outcome in post_all(files, wishes, courier, settings=settings):
+            for file, outcome in post_all(files, wishes, courier, inspect=decoder.inspect, settings=settings):
                 report.tell(file, outcome)
                 advance(file)
     except KeyboardInterrupt as interruption:

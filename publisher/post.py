@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from common.enveloping import Cipher
     from common.identity import Identity
+    from common.images import Inspect
     from common.settings import Settings
     from publisher.courier import Courier, Outcome
 
@@ -98,7 +99,7 @@ class Posted:
 
 
 def post_all(
-    files: Sequence[Path], wishes: Wishes, courier: Courier, *, settings: Settings
+    files: Sequence[Path], wishes: Wishes, courier: Courier, *, inspect: Inspect, settings: Settings
 ) -> Iterator[tuple[Path | None, Outcome | SealcastError]]:
     """Send what waits from earlier, then post files, a few at a time; yield what became of each, in their order.
 
@@ -111,7 +112,7 @@ def post_all(
 
         def post_one(file: Path) -> Outcome | SealcastError:
             try:
-                picture = take_in(file, wishes, settings)
+                picture = take_in(file, wishes, inspect, settings)
                 posted = seal_picture(picture, wishes, recipients.result(), courier.identity, now=courier.clock())
                 return post(posted, courier)
             except SealcastError as error:
@@ -134,10 +135,10 @@ def post(posted: Posted, courier: Courier) -> Outcome:
         return courier.deliver(claim, is_new=True)
 
 
-def take_in(file: Path, wishes: Wishes, settings: Settings) -> Picture:
+def take_in(file: Path, wishes: Wishes, inspect: Inspect, settings: Settings) -> Picture:
     """Read a file within the limits, decode it, and take out what is private; raises ImageError."""
     content = images.read_image_file(file, maximum_bytes=settings.maximum_image_size)
-    facts = images.inspect(content, maximum_pixels=settings.maximum_pixels)
+    facts = inspect(content)
     if wishes.keep_metadata:
         return Picture(display_name(file), content, facts, ())
     stripped = strip_metadata(content, facts.media_type)

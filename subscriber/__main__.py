@@ -21,6 +21,7 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.decoder import Decoder
 from common.device import demand_device
 from common.errors import ConfigurationError
 from common.files import reason
@@ -90,6 +91,7 @@ def run(
     box = _inbox(inbox, home)
     with (
         only_one(home),
+        Decoder(settings) as decoder,
         Ledger(home) as ledger,
         # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
@@ -105,6 +107,7 @@ def run(
             ledger=ledger,
             printer=printer,
             channel_filters=filters,
+            inspect=decoder.inspect,
             settings=settings,
             clock=console.now,
         )
@@ -131,12 +134,19 @@ def fetch(
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     printer = Printer(as_json=json)
     client_id = identity.device.client_id("fetching", fresh=True)
-    with Ledger(home) as ledger:
+    with Decoder(settings) as decoder, Ledger(home) as ledger:
         if say_where_it_is(image_id, ledger, printer):
             return
         keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now)
         with member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar):
-            obtainer = Obtainer(identity, registrar, settings=settings, clock=console.now, seen=lambda *_: False)
+            obtainer = Obtainer(
+                identity,
+                registrar,
+                inspect=decoder.inspect,
+                settings=settings,
+                clock=console.now,
+                seen=lambda *_: False,
+            )
             fetch_one(image_id, obtainer, keeper, ledger, printer)
 
 

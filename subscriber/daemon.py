@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from common.console import Printer
     from common.identity import Identity
+    from common.images import Inspect
     from common.registrar_client import RegistrarClient
     from common.session import Session
     from common.settings import Settings
@@ -46,12 +47,13 @@ def make_daemon(
     ledger: Ledger,
     printer: Printer,
     channel_filters: Sequence[str],
+    inspect: Inspect,
     settings: Settings,
     clock: Callable[[], dt.datetime],
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Daemon:
     """Return the daemon of one identity; ``session`` is for what arrives, the registrar's is another."""
-    obtainer = Obtainer(identity, registrar, settings=settings, clock=clock, seen=ledger.knows)
+    obtainer = Obtainer(identity, registrar, inspect=inspect, settings=settings, clock=clock, seen=ledger.knows)
     receiver = Receiver(
         session=session, obtainer=obtainer, keeper=keeper, ledger=ledger, printer=printer, settings=settings
     )

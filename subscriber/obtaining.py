@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.identity import Identity
+    from common.images import Inspect
     from common.messages import FetchResult
     from common.registrar_client import RegistrarClient
     from common.settings import Settings
@@ -50,12 +51,14 @@ class Obtainer:
         identity: Identity,
         registrar: RegistrarClient,
         *,
+        inspect: Inspect,
         settings: Settings,
         clock: Callable[[], dt.datetime],
         seen: Callable[[str, uuid.UUID], bool],
     ) -> None:
         self._identity = identity
         self._registrar = registrar
+        self._inspect = inspect
         self._settings = settings
         self._clock = clock
         self._seen = seen
@@ -139,7 +142,7 @@ class Obtainer:
             maximum_size=self._settings.maximum_sealed_size,
             released_key=released_key,
             seen=self._seen,
-            maximum_pixels=self._settings.maximum_pixels,
+            inspect=self._inspect,
         )
 
     def _ask_for_key(self, image_id: uuid.UUID) -> bytes | None:

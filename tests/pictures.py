@@ -214,6 +214,12 @@ def jpeg_with_scans(scans: int) -> bytes:
     return b"\xff\xd8" + tables + first + more * (scans - 1) + b"\xff\xd9"
 
 
+def slow_gif(side: int = 2_000, frames: int = 9_000) -> bytes:
+    """Return a GIF of 200 KB that takes 20 s to decode: many frames, before each of which all is cleared."""
+    frame = b"\x21\xf9\4\x08\0\0\0\0" + b"\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+    return b"GIF89a" + struct.pack("<HH", side, side) + b"\x80\0\0" + bytes(6) + frame * frames + b";"
+
+
 def tiff_with_tile(side: int) -> bytes:
     """Return a TIFF of one pixel in a compressed tile of so many pixels a side."""
     tile = zlib.compress(bytes(side * side))

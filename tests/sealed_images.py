@@ -12,6 +12,7 @@ from vectors.world import IMAGE, IMAGE_ID
 
 from common import sealing, topics
 from common.certificates import fingerprint
+from common.decoding.inspection import inspect
 from common.enveloping import Cipher
 from common.messages import ImageHeader
 
@@ -75,7 +76,7 @@ def open_sealed(sealed: bytes, *reader: Holder, **changes: Any) -> sealing.Opene
         "at": NOW,
         "now": NOW,
         "maximum_size": 1 << 20,
-        "maximum_pixels": 2,
+        "inspect": functools.partial(inspect, maximum_pixels=2),
         "seen": lambda _owner, _image_id: False,
     }
     return sealing.open_sealed(sealed, **{**parameters, **changes})

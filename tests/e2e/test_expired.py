@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from e2e.test_renewal import CHELSEA, age, whoami
 from system import PASSWORD, System, run, wait_until
 
 from common import certificates, console
+from common.decoding.inspection import inspect
 from common.enveloping import Cipher
 from common.files import write_private
 from common.identity import FORMER, Identity
@@ -35,7 +37,7 @@ def put_into_the_outbox(home: Path, *recipients: x509.Certificate) -> str:
     sealed_at = identity.certificate.not_valid_after_utc - MINUTE
     to = tuple(map(certificates.user_of, recipients))
     wishes = Wishes(to, "public", None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
-    picture = take_in(CHELSEA, wishes, Settings())
+    picture = take_in(CHELSEA, wishes, partial(inspect, maximum_pixels=10**6), Settings())
     posted = seal_picture(picture, wishes, recipients or [identity.registrar], identity, now=sealed_at)
     with Outbox(home) as outbox, outbox.add(posted.item, posted.sealed):
         return str(posted.header.image_id)

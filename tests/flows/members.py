@@ -15,10 +15,10 @@ from common.arrivals import Message
 from common.certificates import fingerprint
 from common.connection import SessionOptions
 from common.console import Printer
+from common.decoding.inspection import inspect
 from common.enveloping import Cipher
 from common.errors import SealcastError, SessionError
 from common.identity import Identity
-from common.images import inspect
 from common.registrar_client import AnyResult, RegistrarClient
 from common.sealing import seal
 from common.topics import ImageTopic
@@ -43,13 +43,14 @@ if TYPE_CHECKING:
     from flows.world import World
 
 PAGE = 2  # entries of the catalogue in one reply, so that there are many
+INSPECT = functools.partial(inspect, maximum_pixels=10_000)
 READING = SessionOptions(expiry=3600, manual_acknowledgement=True)
 
 
 @functools.cache
 def picture() -> Picture:
     content = pictures.plain("image/png")
-    return Picture("boats.png", content, inspect(content, maximum_pixels=10_000), ())
+    return Picture("boats.png", content, INSPECT(content), ())
 
 
 @dataclass
@@ -188,6 +189,7 @@ class Reader:
             ledger=self.ledger,
             printer=self.printer,
             channel_filters=self.channels,
+            inspect=INSPECT,
             settings=world.settings,
             clock=world.clock,
             monotonic=lambda: world.clock().timestamp(),
@@ -229,7 +231,12 @@ class Reader:
             world = self.world
             keeper = Keeper(Inbox(self.home / "inbox"), ledger, self.printer, world.clock)
             obtainer = Obtainer(
-                self.identity, self.registrar, settings=world.settings, clock=world.clock, seen=lambda *_: False
+                self.identity,
+                self.registrar,
+                inspect=INSPECT,
+                settings=world.settings,
+                clock=world.clock,
+                seen=lambda *_: False,
             )
             fetch_one(image_id, obtainer, keeper, ledger, self.printer)
 

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from unit import test_sealing_vectors as vectors
 from vectors.world import IMAGE, IMAGE_ID, TOPIC
 
-from common import certificates, cms, images, messages, revocation_lists, sealing, signing, topics
+from common import certificates, cms, messages, revocation_lists, sealing, signing, topics
+from common.decoding import inspection
 from common.enveloping import Cipher, encrypt
 from common.errors import ConfigurationError, ImageError, VerificationError
 from common.metadata import strip_metadata
@@ -132,11 +133,11 @@ def topic_strings(data: bytes) -> None:
 def image_files(data: bytes) -> None:
     """An image is refused, or it stays one of the same kind and size without its metadata, and is clean then."""
     try:
-        facts = images.inspect(data, maximum_pixels=MAXIMUM_PIXELS)
+        facts = inspection.inspect(data, maximum_pixels=MAXIMUM_PIXELS)
         stripped = strip_metadata(data, facts.media_type)
     except ImageError:
         return
-    assert images.inspect(stripped.data, maximum_pixels=MAXIMUM_PIXELS) == facts
+    assert inspection.inspect(stripped.data, maximum_pixels=MAXIMUM_PIXELS) == facts
     assert strip_metadata(stripped.data, facts.media_type).removed == ()
 
 
@@ -184,7 +185,7 @@ def _open(data: bytes, name: str, topic: str, *, released_key: bytes | None = No
         at=NOW,
         now=NOW,
         maximum_size=1 << 20,
-        maximum_pixels=2,
+        inspect=functools.partial(inspection.inspect, maximum_pixels=2),
         seen=lambda _owner, _image_id: False,
         released_key=released_key,
     )

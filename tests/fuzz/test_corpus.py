@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fuzz import corpus, seeds, targets
 
-from common import cms, images, messages, metadata, sealing, topics
+from common import cms, messages, metadata, sealing, topics
+from common.decoding import inspection
 from common.messages import FetchRequest
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ BROKEN = [
     ("messages", FetchRequest, "to_json", lambda to_json: lambda request: to_json(request).replace(b"alice", b"bob")),
     ("messages", messages.fields, "demand_all", lambda _demand: lambda _message: {}["an error that is not ours"]),
     ("topics", topics, "_WORD", lambda _word: topics.re.compile(r"[a-z0-9/-]*")),
-    ("images", images, "_media_type", lambda _media_type: lambda _data: {}["an error that is not ours"]),
+    ("images", inspection, "_media_type", lambda _media_type: lambda _data: {}["an error that is not ours"]),
     ("images", metadata.jpeg, "segments", lambda _segments: lambda _data: [].pop()),
     ("certificates", targets.certificates, "check_member", lambda _check: lambda *_chain, **_times: "alice"),
 ]

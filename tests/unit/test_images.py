@@ -6,20 +6,17 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pictures
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image
 
+from common.decoding.inspection import MAXIMUM_FRAMES, MAXIMUM_SCANS, inspect
 from common.errors import ImageError
-from common.images import MAXIMUM_FRAMES, MAXIMUM_SCANS, ImageFacts, inspect, read_image_file
+from common.images import ImageFacts, read_image_file
 
 LIMIT = 1_000_000
 SMALL = {media_type: pictures.plain(media_type, pictures.still((16, 12))) for media_type in pictures.FORMATS}
@@ -125,23 +122,6 @@ def test_a_tile_larger_than_the_limit_is_refused() -> None:
     assert refused(pictures.tiff_with_tile(1_008), maximum_pixels=1_008**2 - 1).code == "too_many_pixels"
 
 
-def test_one_image_is_decoded_at_a_time_as_the_limit_is_global(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, real_open, both = pictures.plain("image/png"), Image.open, threading.Barrier(2)
-    met = []
-
-    def open_with_company(*arguments: Any, **options: Any) -> ImageFile.ImageFile:  # noqa: ANN401 - passed on
-        with suppress(threading.BrokenBarrierError):  # nobody else came
-            both.wait(timeout=0.5)
-            met.append(Image.MAX_IMAGE_PIXELS)
-        return real_open(*arguments, **options)
-
-    monkeypatch.setattr(Image, "open", open_with_company)
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda limit: inspect(data, maximum_pixels=limit), [64 * 48, LIMIT]))
-    assert found == [ImageFacts("image/png", 64, 48)] * 2
-    assert met == []
-
-
 def test_no_limit_stays_behind() -> None:
     before = Image.MAX_IMAGE_PIXELS
     inspect(pictures.plain("image/png"), maximum_pixels=LIMIT)
@@ -152,7 +132,7 @@ def test_no_limit_stays_behind() -> None:
 def test_no_plugin_but_those_of_the_allowed_formats_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(pictures.plain("image/webp"))
     code = (
-        "import sys; from pathlib import Path; from common.images import inspect; "
+        "import sys; from pathlib import Path; from common.decoding.inspection import inspect; "
         f"inspect(Path({str(tmp_path / 'image')!r}).read_bytes(), maximum_pixels=10_000); "
         "print([name for name in sys.modules if name.endswith('EpsImagePlugin')])"
     )

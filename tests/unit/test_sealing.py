@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import authorities
 import pytest
 from authorities import DAY, NOW
@@ -10,6 +12,7 @@ from vectors.world import IMAGE, IMAGE_ID
 
 from common import sealing
 from common.certificates import fingerprint, subject_key_identifier
+from common.decoding.inspection import inspect
 from common.enveloping import Cipher, encrypt, read_envelope, unwrap_key
 from common.errors import VerificationError
 
@@ -123,9 +126,9 @@ def test_the_size_limit_is_that_of_the_sealed_image() -> None:
 
 def test_the_pixel_limit_holds() -> None:
     sealed = seal(BOB)
-    assert open_sealed(sealed, BOB, maximum_pixels=2).image == IMAGE
+    assert open_sealed(sealed, BOB, inspect=partial(inspect, maximum_pixels=2)).image == IMAGE
     with pytest.raises(VerificationError) as raised:
-        open_sealed(sealed, BOB, maximum_pixels=1)
+        open_sealed(sealed, BOB, inspect=partial(inspect, maximum_pixels=1))
     assert raised.value.reason.startswith("the image does not decode")
 
 

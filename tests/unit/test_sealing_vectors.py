@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from vectors.world import World
 
 from common import sealing
 from common.certificates import Trust
+from common.decoding.inspection import inspect
 from common.errors import VerificationError
 
 FOLDER = Path(generate.__file__).parent
@@ -30,7 +32,7 @@ def open_vector(vector: generate.Vector) -> sealing.OpenedImage:
         at=dt.datetime.fromisoformat(lines["at"]),
         now=dt.datetime.fromisoformat(lines["now"]),
         maximum_size=1 << 16,
-        maximum_pixels=2,
+        inspect=functools.partial(inspect, maximum_pixels=2),
         seen=lambda _owner, _image_id: lines["seen"] == "yes",
         released_key=None if lines["released"] == "-" else bytes.fromhex(lines["released"]),
     )

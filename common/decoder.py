@@ -1,0 +1,223 @@
+"""Has images decoded in processes of their own, which a stranger's bytes may exhaust or take over (docs/adr/0014).
+
+A lost process is a refused image and nothing else: the next image gets another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field
+
+from common import messages
+from common.decoding import OUT_OF_MEMORY
+from common.display import Caption
+from common.errors import ConfigurationError, ImageError, VerificationError
+from common.images import ImageFacts
+from common.messages import MediaType, Message
+from common.metadata.container import damaged
+
+if TYPE_CHECKING:
+    from common.settings import Settings
+
+_LONGEST_ANSWER = 4096  # bytes
+_BUSY = 4  # so many times the processor time may pass by the clock, on a machine that has more to do
+_ENDING_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Decoder:
+    """Asks decoding processes, from any thread: one is started on entering, more where several images come at once.
+
+    A context manager; on leaving, the processes end.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # A process ends with the thread that has started it (PR_SET_PDEATHSIG), and callers' threads come and go.
+        self._starter = ThreadPoolExecutor(1, "starts-decoding")
+        self._idle: deque[_Process] = deque()
+
+    def __enter__(self) -> Self:
+        self._idle.append(self._start())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        while self._idle:
+            self._idle.pop().end()
+        self._starter.shutdown()
+
+    def inspect(self, data: bytes) -> ImageFacts:
+        """Decode an image to its end, and tell what it is.
+
+        Raises ImageError as `common.decoding.inspection.inspect` does, and also for an image that takes more than
+        ``decoding_seconds`` or ``decoding_memory`` or breaks the process; ConfigurationError where none can be started.
+        """
+        try:
+            return self._inspect(data)
+        except _LostError as loss:
+            if loss.is_final:
+                raise
+            # The machine may be short of memory, or earlier images have left something behind.
+            return self._inspect(data)
+
+    def _inspect(self, data: bytes) -> ImageFacts:
+        try:
+            process = self._idle.pop()
+        except IndexError:
+            process = self._start()
+        try:
+            answer = process.inspect(data)
+        except BaseException:
+            process.end()
+            raise
+        self._idle.append(process)
+        if isinstance(answer, ImageError):
+            raise answer
+        return answer
+
+    def _start(self) -> _Process:
+        return self._starter.submit(_Process, self._settings).result()
+
+
+class _Process:
+    """One decoding process; what it says is not trusted, since an image may have taken it over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._is_ready = False
+        limits = [str(settings.decoding_memory), str(settings.decoding_seconds)]
+        try:
+            self._socket, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - our own module in this very Python
+                    [sys.executable, "-I", "-B", "-m", "common.decoding", *limits],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,  # a broken C library may write anything there
+                    cwd="/",
+                    env={},
+                )
+        except OSError as error:
+            raise _no_process() from error
+
+    def inspect(self, data: bytes) -> ImageFacts | ImageError:
+        """Have an image inspected; raises _LostError, or ConfigurationError where the process has not come up."""
+        request = {"operation": "inspect", "size": len(data), "maximum_pixels": self._settings.maximum_pixels}
+        deadline = time.monotonic() + _BUSY * self._settings.decoding_seconds
+        try:
+            if not self._is_ready:
+                self._wait_until_ready(deadline)
+            self._send(json.dumps(request).encode() + b"\n", deadline)
+            self._send(data, deadline)
+            return _read(self._receive_line(deadline))
+        except (OSError, EOFError, VerificationError) as error:
+            loss = self._explain(error)
+            _log.warning("a decoding process was lost: %s", loss.reason)
+            raise loss from error
+
+    def end(self) -> None:
+        """End the process at once."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _wait_until_ready(self, deadline: float) -> None:
+        try:
+            self._receive_line(deadline)
+        except (OSError, EOFError) as error:
+            raise _no_process() from error
+        self._is_ready = True
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        self._socket.settimeout(_seconds_until(deadline))
+        self._socket.sendall(data)
+
+    def _receive_line(self, deadline: float) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            self._socket.settimeout(_seconds_until(deadline))
+            part = self._socket.recv(_LONGEST_ANSWER)
+            if not part or len(line) > _LONGEST_ANSWER:
+                raise EOFError
+            line += part
+        return line
+
+    def _explain(self, error: Exception) -> _LostError:
+        """Return why there is no answer, for the person and, more precisely, for the log."""
+        if not isinstance(error, TimeoutError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ENDING_SECONDS)
+        status = self._process.poll()
+        if status == -signal.SIGXCPU or isinstance(error, TimeoutError):
+            seconds = self._settings.decoding_seconds
+            return _LostError(_too_much(f"{seconds} s"), f"the image took more than {seconds} s", is_final=True)
+        if status == OUT_OF_MEMORY:
+            mebibytes = f"{self._settings.decoding_memory / 2**20:g} MiB"
+            return _LostError(_too_much(f"{mebibytes} of memory"), f"the image took more than {mebibytes}")
+        reason = f"no answer, {error!r}" if status is None else f"it ended with status {status}"
+        return _LostError(damaged("what decodes it breaks"), reason)
+
+
+class _LostError(ImageError):
+    """The image has cost a process; ``reason`` is for the log, ``is_final``: another would fare no better."""
+
+    def __init__(self, error: ImageError, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(error.message, code=error.code, hint=error.hint)
+        self.reason = reason
+        self.is_final = is_final
+
+
+class _Facts(Message):
+    media_type: MediaType
+    width: Annotated[int, Field(ge=1, lt=2**31)]
+    height: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class _Refusal(Message):
+    code: Literal["empty", "not_an_image", "truncated", "too_many_pixels"]
+    message: Caption
+    hint: Caption
+
+
+def _read(answer: bytes) -> ImageFacts | ImageError:
+    """Return what a process says; raises VerificationError where that is no answer."""
+    try:
+        facts = messages.read(_Facts, answer)
+    except VerificationError:
+        refusal = messages.read(_Refusal, answer)
+        return ImageError(refusal.message, code=refusal.code, hint=refusal.hint)
+    return ImageFacts(facts.media_type, facts.width, facts.height)
+
+
+def _seconds_until(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+def _too_much(what: str) -> ImageError:
+    return ImageError(
+        f"the image takes more than {what} to decode",
+        code="too_many_pixels",
+        hint="save a smaller version of the image",
+    )
+
+
+def _no_process() -> ConfigurationError:
+    return ConfigurationError(
+        "the process that decodes images does not start",
+        hint="see whether the machine is short of memory or of processes; decoding_memory may be too small",
+        code="no_decoder",
+    )
