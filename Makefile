@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test check bench soak test-compose audit sbom fuzz lock
+.PHONY: setup demo test check bench soak defences test-compose audit sbom fuzz lock
 
 setup: $(INSTALLED)
 
@@ -41,6 +41,10 @@ bench: setup
 # Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
 soak: setup
 	PYTHONPATH=.:tests $(BIN)/python -m faults.soak
+
+# Each defence of docs/threats.md is taken out of a copy, and its test has to fail. `make defences ATTACKS="…"` names some.
+defences: setup
+	PYTHONPATH=.:tests $(BIN)/python -m defences $(ATTACKS)
 
 test-compose: setup
 	$(BIN)/pytest -m compose tests/compose

@@ -32,6 +32,7 @@ class HostileBroker:
     def __init__(self, system: System, doors: Doors) -> None:
         self.doors = doors
         self.seen: list[Message] = []
+        self.asked: list[Message] = []
         self.change: Callable[[Message], list[Message]] = lambda message: [message]
         root, certificate, key = (
             system.home / name for name in (authority.ROOT, authority.REGISTRAR, authority.REGISTRAR_KEY)
@@ -76,6 +77,7 @@ class HostileBroker:
         while not self._ended.is_set():
             arrived = self._own.receive(timeout=0.2)
             if isinstance(arrived, Message):
+                self.asked.append(arrived)
                 _publish(self._honest, arrived)
 
     def say(self, message: Message) -> None:

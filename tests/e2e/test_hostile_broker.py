@@ -279,6 +279,7 @@ def test_nobody_enrols_with_an_impostor(
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "\nhint: " in done.stderr
+    assert hostile.asked == []  # so no password was sealed to the impostor's key
     assert not (tmp_path / "dora" / CERTIFICATE).exists()
     hostile.say(true)
     done = register_there(own, hostile, f"dora-{topic[-2:]}", tmp_path / "dora")
