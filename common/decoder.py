@@ -1,4 +1,4 @@
-"""Has images decoded in processes of their own, which a stranger's bytes may exhaust or take over (docs/adr/0014).
+"""Has images decoded in processes of their own, which a stranger's bytes may exhaust or take over (docs/adr/0015).
 
 A lost process is a refused image and nothing else: the next image gets another one.
 """
