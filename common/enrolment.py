@@ -18,7 +18,7 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import reason
 from common.identity import Identity, certificate_in, check_own, save_enrolment
 from common.key_files import no_passphrase
-from common.registrar_client import read_reply
+from common.registrar_client import read_reply, untrusted_registrar
 from common.revocation_lists import read_crls
 from common.session import Session
 
@@ -150,10 +150,5 @@ def _read_trust(session: Session, pin: str, *, now: dt.datetime) -> tuple[Trust,
     try:
         certificates.check_registrar(registrar, trust, now=now)
     except VerificationError as error:
-        raise VerificationError(
-            error.reason,
-            message="the registrar's certificate could not be verified",
-            code="untrusted_registrar",
-            hint="do not go on; ask who runs the registrar",
-        ) from error
+        raise untrusted_registrar(error.reason) from error
     return trust, registrar

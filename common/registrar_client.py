@@ -13,8 +13,11 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import SecretStr
+
 from common import certificates, messages, topics
 from common.arrivals import REPLY_LOST_CODE
+from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError, SealcastError, SessionError, VerificationError
 from common.signing import sign, verify_signature
 
@@ -150,6 +153,16 @@ class RegistrarClient:
         request = messages.RemoveRequest(topic=self._topic("remove"), sent_at=self._clock(), image_id=image_id)
         return self._ask(request, messages.RemoveResult)
 
+    def change_password(self, old: str, new: str) -> messages.PasswordResult:
+        """Make the password another one; to do so again is answered again."""
+        request = messages.PasswordRequest(
+            topic=self._topic("password"),
+            sent_at=self._clock(),
+            old_password=SecretStr(old),
+            new_password=SecretStr(new),
+        )
+        return self._ask(request, messages.PasswordResult)
+
     def renew_when_due(self) -> None:
         """Renew the certificate once two thirds of its life are over, unless another program in the folder just has.
 
@@ -186,11 +199,24 @@ class RegistrarClient:
         return topics.request(operation, self._identity.user, self._session.client_id)
 
     def _sign(self, request: messages.BaseRequest) -> bytes:
-        return sign(request.to_json(), self._identity.key, self._identity.certificate)
+        """Return a request as it is sent; one with a secret is sealed as well."""
+        signed = sign(request.to_json(), self._identity.key, self._identity.certificate)
+        if isinstance(request, messages.ConfidentialRequest):
+            return encrypt(signed, [self._registrar_of_now()], Cipher.AES_256_GCM)
+        return signed
+
+    def _registrar_of_now(self) -> x509.Certificate:
+        """Return the registrar's certificate, verified: the one at hand may be of a registrar before a restoration."""
+        certificate = certificates.read_certificate(self._session.latest(topics.TRUST_REGISTRAR))
+        try:
+            self._identity.accept_registrar(certificate, now=self._clock())
+        except VerificationError as error:
+            raise untrusted_registrar(error.reason) from error
+        return certificate
 
     def _ask(self, request: messages.Request, kind: type[AnyResult]) -> AnyResult:
-        def publish(signed: bytes) -> Message:
-            return self._session.request(request.topic, signed, operation=request.operation)
+        def publish(sent: bytes) -> Message:
+            return self._session.request(request.topic, sent, operation=request.operation)
 
         return self._exchange(request, publish, kind)
 
@@ -199,9 +225,9 @@ class RegistrarClient:
     ) -> AnyResult:
         """Sign a request, publish it and read the reply; anew where the reply was lost with the connection."""
         for exchange in itertools.count(1):
-            signed = self._sign(request)
+            sent = self._sign(request)
             try:
-                return self._read(publish(signed).payload, request, signed, kind)
+                return self._read(publish(sent).payload, request, sent, kind)
             except SessionError as error:
                 if error.code != REPLY_LOST_CODE or exchange == _MOST_EXCHANGES:
                     raise
@@ -238,6 +264,16 @@ def read_reply(
     if not isinstance(answer.result, kind):
         raise _untrusted("it has no result of its kind")
     return answer.result, signed.certificate
+
+
+def untrusted_registrar(reason: str) -> VerificationError:
+    """Return the error for a certificate that is not the registrar's."""
+    return VerificationError(
+        reason,
+        message="the registrar's certificate could not be verified",
+        code="untrusted_registrar",
+        hint="do not go on; ask who runs the registrar",
+    )
 
 
 def _untrusted(reason: str) -> VerificationError:

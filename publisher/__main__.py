@@ -1,4 +1,4 @@
-"""The `publisher` command: register, whoami, post, outbox, flush, remove."""
+"""The `publisher` command: register, whoami, post, outbox, flush, remove, and those of account_commands."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from common.option_values import parse_lifetime, parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
+from publisher.account_commands import add_account_commands
 from publisher.courier import reach
 from publisher.items import PRESENT, State
 from publisher.outbox import Outbox
@@ -45,6 +46,7 @@ _NOTHING_WAITS = "nothing waits to be sent"
 
 app = console.make_app("Post images: seal, sign and publish them.", PROGRAM)
 add_member_commands(app, HOME)
+add_account_commands(app, HOME)
 
 
 @app.command("post")

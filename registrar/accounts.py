@@ -89,16 +89,21 @@ class Accounts:
                 account.password_hash = LOCKED
             audit.append(session, "reset-code", user, now, code=token_id(code), locked=lock)
 
-    def set_password(self, user: str, password_hash: str, now: dt.datetime, *, code: str | None = None) -> None:
+    def set_password(
+        self, user: str, password_hash: str, now: dt.datetime, *, code: str | None = None, known: str | None = None
+    ) -> None:
         """Replace a member's password, and use up the code that allows it, both or none.
 
-        Raises RefusedError, ``login_failed``, for a code that is not open, and for who is no member any more.
+        Raises RefusedError, ``login_failed``, for a code that is not open, for who is no member any more, and where the
+        hash is not the one that was ``known`` when the old password was looked at: it may have been locked since.
         """
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user, with_for_update=True)
             if account is None or account.revoked_at is not None:
                 raise login_failed()
             if code is not None and not redeem(session, code, "reset", user, now):
+                raise login_failed()
+            if known is not None and account.password_hash != known:
                 raise login_failed()
             account.password_hash = password_hash
             audit.append(session, "password-changed", user, now, code=code and token_id(code))

@@ -6,7 +6,6 @@ Whatever comes, and however much, it costs little and grows nothing (docs/protoc
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING
 
 from common import messages, topics
@@ -14,7 +13,7 @@ from common.arrivals import Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from registrar.bounded_log import BoundedLog
 from registrar.requests import FAULT, NonceMemory, open_sealed_request, read_fresh
-from registrar.throttle import Budget, Throttle, in_words
+from registrar.throttle import Budget, Throttle, demand_turn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,7 +52,7 @@ class EnrolmentDoor:
         self._log = BoundedLog(logging.getLogger(__name__))
         self._clients = Throttle(free=_FREE_REQUESTS, longest=_LONGEST_CLIENT_WAIT)
         self._openings = Budget(rate=_OPENED_A_SECOND, burst=_OPENED_AT_ONCE)
-        self._logins = Throttle(free=self._settings.free_login_attempts, longest=self._settings.longest_login_wait)
+        self.logins = Throttle(free=self._settings.free_login_attempts, longest=self._settings.longest_login_wait)
         # Half of the queue is left to those who prove something.
         burst = max(1, self._settings.password_queue // 2)
         self._strangers = Budget(rate=self._settings.stranger_logins_a_second, burst=burst)
@@ -118,24 +117,17 @@ class EnrolmentDoor:
         Who has a proof is not counted with those who attack the user, and does not compete with them (ADR 14).
         """
         counted = f"{applicant.user} {applicant.proof or ''}"
-        wait = self._logins.wait(counted, now)
-        if wait > 0:
-            raise RefusedError(
-                "too many attempts with this user name",
-                hint=f"try again in {in_words(wait)}; a device that has been logged in before need not wait",
-                code="throttled",
-                retry_after=math.ceil(wait),
-            )
+        demand_turn(self.logins, counted, now, hint="; a device that has been logged in before need not wait")
         if applicant.proof is None and not self._strangers.take(now):
             raise self._passwords.busy()
-        self._logins.count(counted, now)
+        self.logins.count(counted, now)
         return counted
 
     def _enrol(self, message: Message, applicant: Applicant, counted: str, now: dt.datetime) -> None:
         request = applicant.request
         try:
             outcome = self._handlers.enrol(applicant, now=now)
-            self._logins.forgive(counted)
+            self.logins.forgive(counted)
             self._answers.give(message, request, outcome, sent=message.payload, now=now)
             self._session.acknowledge(message)
         except SealcastError as error:

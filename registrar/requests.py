@@ -77,6 +77,12 @@ def verify_request(payload: bytes, trust: Trust, *, now: dt.datetime) -> SignedR
     return SignedRequest(signed.content, user, signed.certificate)
 
 
+def demand_signer(signed: SignedRequest, user: str) -> None:
+    """Raise RefusedError, ``wrong_signer``, unless the user in the topic is the one who signed."""
+    if signed.user != user:
+        raise RefusedError(f"the request is signed by {signed.user}", code="wrong_signer")
+
+
 def read_fresh(json: bytes, *, topic: str, operation: str, settings: Settings, now: dt.datetime) -> messages.Request:
     """Return the request for this topic, sent just now.
 

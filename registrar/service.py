@@ -17,8 +17,9 @@ from common import certificates, messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from registrar.answers import Answers, publish_retained
+from registrar.confidential import CONFIDENTIAL_OPERATIONS, Confidential
 from registrar.enrolment_door import EnrolmentDoor
-from registrar.requests import FAULT, NonceMemory, read_fresh, verify_request
+from registrar.requests import FAULT, NonceMemory, demand_signer, read_fresh, verify_request
 from registrar.retained import trust
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Service:
         self._authority = handlers.authority
         self._answers = Answers(handlers, members)
         self.enrolment_door = EnrolmentDoor(handlers, enrolment, self._answers, passwords, clock)
+        self._confidential = Confidential(handlers, self._answers, passwords, self.enrolment_door.logins, clock)
         self._nonces = NonceMemory(self._settings.clock_tolerance)
         self._workers = ThreadPoolExecutor(self._settings.request_workers, thread_name_prefix="request")
         # Holds back the reading of more; the broker keeps what is not acknowledged.
@@ -64,7 +66,8 @@ class Service:
 
     def subscribe(self) -> None:
         """Ask the broker for every request and every image."""
-        self._members.subscribe(*map(topics.all_requests, _MEMBERS_OPERATIONS), topics.ALL_IMAGES)
+        operations = (*_MEMBERS_OPERATIONS, *CONFIDENTIAL_OPERATIONS)
+        self._members.subscribe(*map(topics.all_requests, operations), topics.ALL_IMAGES)
         self.enrolment_door.subscribe()
 
     def serve_members(self) -> None:
@@ -119,6 +122,8 @@ class Service:
         try:
             if message.retained:
                 self._answers.clear(message)
+            elif self._confidential.is_for(message):
+                self._confidential.answer(message)
             else:
                 self._answer_signed(message)
         except VerificationError as error:
@@ -143,7 +148,7 @@ class Service:
         now = self._clock()
         signed = verify_request(sent, self._authority.trust(now), now=now)
         try:
-            _demand_signer(signed, user)
+            demand_signer(signed, user)
             # The list at hand may be a second behind.
             self._handlers.revocations.demand_standing(user, certificates.fingerprint(signed.certificate))
             request = read_fresh(
@@ -185,11 +190,6 @@ class Service:
             case messages.RenewRequest():
                 outcome = self._handlers.renew(request, signed.user, now=now)
         return outcome
-
-
-def _demand_signer(signed: SignedRequest, user: str) -> None:
-    if signed.user != user:
-        raise RefusedError(f"the request is signed by {signed.user}", code="wrong_signer")
 
 
 def _describe(topic: str) -> str:

@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass
 from hashlib import sha256
 
+from common.errors import RefusedError
+
 _FORGOTTEN_AFTER = dt.timedelta(hours=1)
 _MOST_DOUBLINGS = 62
 _MINUTE = 60
@@ -92,6 +94,18 @@ class Budget:
             return False
         self._left -= 1
         return True
+
+
+def demand_turn(attempts: Throttle, name: str, now: dt.datetime, *, hint: str = "") -> None:
+    """Raise RefusedError, ``throttled``, where the next attempt comes too early; ``hint`` goes on after "in …"."""
+    wait = attempts.wait(name, now)
+    if wait > 0:
+        raise RefusedError(
+            "too many attempts with this user name",
+            hint=f"try again in {in_words(wait)}{hint}",
+            code="throttled",
+            retry_after=math.ceil(wait),
+        )
 
 
 def in_words(seconds: float) -> str:

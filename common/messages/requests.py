@@ -7,7 +7,7 @@ import re
 import secrets
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_serializer
+from pydantic import Field, PlainSerializer, SecretStr, TypeAdapter, ValidationError
 
 from common.display import DisplayName
 from common.errors import VerificationError
@@ -16,6 +16,8 @@ from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time, U
 STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
 LONGEST_PAGE = 100  # entries of the catalogue in one reply
 Order = Literal["oldest", "newest"]  # which come first
+# The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
+Secret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json")]
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
 
@@ -39,14 +41,9 @@ class EnrolRequest(BaseRequest):
 
     operation: Literal["enrol"] = "enrol"
     user: str
-    password: SecretStr
-    token: SecretStr | None = None
+    password: Secret
+    token: Secret | None = None
     csr: str
-
-    @field_serializer("password", "token", when_used="json")
-    def _reveal(self, secret: SecretStr | None) -> str | None:
-        # The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
-        return None if secret is None else secret.get_secret_value()
 
 
 class RenewRequest(BaseRequest):
@@ -105,6 +102,18 @@ class RemoveRequest(BaseRequest):
     image_id: ImageId
 
 
+class ConfidentialRequest(BaseRequest):
+    """One with a member's password in it: signed by the member, then sealed to the registrar."""
+
+
+class PasswordRequest(ConfidentialRequest):
+    """Ask for another password."""
+
+    operation: Literal["password"] = "password"
+    old_password: Secret
+    new_password: Secret
+
+
 Request = Annotated[
     EnrolRequest
     | RenewRequest
@@ -113,7 +122,8 @@ Request = Annotated[
     | ReleaseRequest
     | FetchRequest
     | ListRequest
-    | RemoveRequest,
+    | RemoveRequest
+    | PasswordRequest,
     Field(discriminator="operation"),
 ]
 

@@ -86,8 +86,22 @@ class RemoveResult(Message):
     was_stored: bool
 
 
+class PasswordResult(Message):
+    """The new password is the member's from now on."""
+
+    changed_at: Time
+
+
 Result = (
-    EnrolResult | RenewResult | MembersResult | StoreResult | ReleaseResult | FetchResult | ListResult | RemoveResult
+    EnrolResult
+    | RenewResult
+    | MembersResult
+    | StoreResult
+    | ReleaseResult
+    | FetchResult
+    | ListResult
+    | RemoveResult
+    | PasswordResult
 )
 
 

@@ -13,6 +13,7 @@ from common.certificates import fingerprint
 from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar.accounts import Accounts, Member
+from registrar.passwords import LOCKED
 from registrar.revocations import Revocations
 
 if TYPE_CHECKING:
@@ -58,6 +59,16 @@ def refused(code: str, work: Callable[[], object]) -> None:
 def test_an_account_keeps_its_hash(accounts: Accounts) -> None:
     assert accounts.password_hash("alice") == "hash of alice"
     assert accounts.password_hash("nobody") is None
+
+
+def test_a_password_is_not_changed_by_who_knew_the_one_before(accounts: Accounts) -> None:
+    known = accounts.password_hash("alice")
+    assert known is not None
+    accounts.add_reset_code("alice", "a code", now=NOW, expires_at=NOW + DAY, lock=True)
+    refused("login_failed", lambda: accounts.set_password("alice", "a thief's", NOW, known=known))
+    assert accounts.password_hash("alice") == LOCKED
+    accounts.set_password("alice", "a new one", NOW, known=LOCKED)
+    assert accounts.password_hash("alice") == "a new one"
 
 
 def test_a_name_is_given_out_once(accounts: Accounts) -> None:

@@ -33,6 +33,7 @@ REQUESTS: list[messages.Request] = [
     messages.FetchRequest(**COMMON, owner=None, image_id=IMAGE_ID, offset=0),
     messages.ListRequest(**COMMON, order="oldest", mark=None, limit=100),
     messages.RemoveRequest(**COMMON, image_id=IMAGE_ID),
+    messages.PasswordRequest(**COMMON, old_password=SecretStr("an old one"), new_password=SecretStr("a new one")),
 ]
 
 

@@ -1,0 +1,46 @@
+"""What members decide about their own accounts (docs/protocol.md, "Operations")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common import messages
+from common.errors import RefusedError
+from registrar import passwords
+from registrar.handlers.stores import Outcome, Stores
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+class Membership(Stores):
+    """The operation ``password``."""
+
+    __slots__ = ()
+
+    def check_new_password(self, request: messages.PasswordRequest, user: str) -> None:
+        """Raise RefusedError where the new password may not be set; costs no Argon2id."""
+        passwords.check_policy(request.new_password.get_secret_value(), user=user, settings=self.settings)
+
+    def change_password(self, request: messages.PasswordRequest, user: str, *, now: dt.datetime) -> Outcome:
+        """Replace the password of who knows it; costs two Argon2id, right or wrong.
+
+        The new one given again is no fault: the reply to the first time was lost. Raises RefusedError.
+        """
+        old, new = request.old_password.get_secret_value(), request.new_password.get_secret_value()
+        known = self.accounts.password_hash(user) or passwords.LOCKED
+        if passwords.verify_password(old, known):
+            self.accounts.set_password(user, passwords.hash_password(new), now, known=known)
+        elif not passwords.verify_password(new, known):
+            self.audit.login_failures.note(user, now)
+            raise wrong_password()
+        return Outcome(messages.PasswordResult(changed_at=now))
+
+
+def wrong_password() -> RefusedError:
+    """Return the refusal of a member who does not know the password of today."""
+    return RefusedError(
+        "the password is wrong",
+        hint="whoever runs the registrar can let you set a new one (registrar reset)",
+        code="login_failed",
+    )
