@@ -45,6 +45,7 @@ RESERVED_NAMES = frozenset(
 TRUST_CA = f"{PREFIX}/trust/ca"
 TRUST_REGISTRAR = f"{PREFIX}/trust/registrar"
 TRUST_CRL = f"{PREFIX}/trust/crl"
+AUDIT_HEAD = f"{PREFIX}/audit/head"
 ALL_TRUST = f"{PREFIX}/trust/+"
 ALL_MEMBERS = f"{PREFIX}/members/+/+"
 ALL_ENROLMENTS = f"{PREFIX}/requests/enrol/+"

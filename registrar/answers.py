@@ -72,4 +72,6 @@ def publish_retained(session: Session, publication: Publication) -> Future[bool]
 
 
 def _content_type(topic: str) -> str:
+    if topic == topics.AUDIT_HEAD:
+        return "application/cms"
     return "application/json" if topics.parse_announcement(topic) else "application/x-pem-file"

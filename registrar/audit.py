@@ -104,10 +104,11 @@ class AuditLog:
                 return
             after = page[-1].ordinal
 
-    def verify(self) -> Head:
+    def verify(self, kept: Head | None = None) -> Head:
         """Compute the chain from the beginning, and return the head that it leads to.
 
-        Raises VerificationError, ``audit_broken``, which says at which entry it breaks.
+        Raises VerificationError, ``audit_broken``, which says at which entry it breaks, or is not the one of a head
+        that somebody has ``kept``.
         """
         ordinal, previous = 0, FIRST
         while True:
@@ -115,21 +116,30 @@ class AuditLog:
             for entry in page:
                 _demand_link(entry, ordinal, previous)
                 ordinal, previous = entry.ordinal, entry.hash
+                if kept is not None and kept.ordinal == ordinal and kept.hash != previous:
+                    raise broken(f"entry {ordinal:,} is not the one of the head that was kept")
             if len(page) < _PAGE:
                 break
+        if kept is not None and kept.ordinal > ordinal:
+            raise broken(f"it ends with entry {ordinal:,}, and the head that was kept is of entry {kept.ordinal:,}")
         if head.ordinal != ordinal:
             raise broken(f"it ends with entry {ordinal:,}, and {head.ordinal:,} were written")
         if head.hash != previous:
             raise broken(f"entry {ordinal:,}, the last, is not the one that was written")
         return head
 
+    def head(self) -> Head:
+        """Return where the log ends."""
+        with transaction(self._engine) as session:
+            return _head(session)
+
     def _page(self, after: int) -> tuple[list[Entry], Head]:
         """Return the next entries, and where the log ended when they were read."""
         query = select(AuditRow).where(AuditRow.ordinal > after).order_by(AuditRow.ordinal).limit(_PAGE)
         with transaction(self._engine) as session:
-            head = _head_row(session)
+            head = _head(session)
             try:
-                return [_entry(row) for row in session.scalars(query)], Head(head.ordinal, head.hash)
+                return [_entry(row) for row in session.scalars(query)], head
             except (ValueError, TypeError) as error:
                 raise broken(f"an entry behind {after:,} cannot be read") from error
 
@@ -164,6 +174,11 @@ def _head_row(session: Session) -> AuditHeadRow:
     if head is None:
         raise broken("where it ends is not known")
     return head
+
+
+def _head(session: Session) -> Head:
+    row = _head_row(session)
+    return Head(row.ordinal, row.hash)
 
 
 def _entry(row: AuditRow) -> Entry:

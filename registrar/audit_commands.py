@@ -12,12 +12,15 @@ from common.display import is_displayable
 from common.option_values import parser
 from common.settings import load_settings
 from registrar.archive_commands import DatabaseOption, database_url
-from registrar.audit import AuditLog, Entry, Event, altered
+from registrar.audit import AuditLog, Entry, Event, Head, altered
+from registrar.audit_head import read_head
 from registrar.authority import Authority
 from registrar.database import open_current
 
 if TYPE_CHECKING:
     import typer
+
+    from common.messages import AuditHead
 
 _LOOK_SECONDS = 1.0
 
@@ -29,6 +32,9 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
     def audit(
         *,
         verify: Annotated[bool, option("--verify", help="Compute the chain of entries anew, and list none.")] = False,
+        head: Annotated[
+            Path | None, option("--head", help="Verify also that the log still has this signed head, a file.")
+        ] = None,
         follow: Annotated[bool, option("--follow", help="Go on with what happens from now on.")] = False,
         user: Annotated[
             str | None, option("--user", help="Only about this user.", parser=parser(topics.check_user_name))
@@ -43,10 +49,10 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """List what has happened to accounts, certificates, keys and images, or verify that nobody has changed it."""
         console.start_logging(verbose=verbose)
-        Authority.load(home, load_settings(home))
+        authority = Authority.load(home, load_settings(home))
         log, printer = AuditLog(open_current(database_url(home, database))), Printer(as_json=json)
-        if verify:
-            _verify(log, printer)
+        if verify or head is not None:
+            _verify(log, read_head(head, authority) if head else None, printer)
             return
         last, stop = 0, Stop() if follow else None
         while True:
@@ -58,10 +64,11 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
                 return
 
 
-def _verify(log: AuditLog, printer: Printer) -> None:
-    head = log.verify()
+def _verify(log: AuditLog, kept: AuditHead | None, printer: Printer) -> None:
+    head = log.verify(Head(kept.ordinal, kept.hash) if kept else None)
+    also = f", among them the {kept.ordinal:,} of {kept.signed_at:%Y-%m-%d %H:%M} UTC" if kept else ""
     printer.event(
-        f"verified   {head.ordinal:,} entries, the last is {head.hash}",
+        f"verified   {head.ordinal:,} entries{also}, the last is {head.hash}",
         event="verified",
         entries=head.ordinal,
         hash=head.hash,

@@ -148,6 +148,7 @@ class Running:
 
         def audit() -> None:
             self._write_login_failures()
+            service.publish_audit_head()
             ended.wait(_CLEAR_SECONDS)
 
         def look_after() -> None:

@@ -4,6 +4,7 @@ All are frozen and refuse what they do not know (docs/protocol.md, "Requests and
 "Announcements").
 """
 
+from common.messages.audit import AuditHead
 from common.messages.fields import AnyMessage, Audience, MediaType, Message, read
 from common.messages.image import Announcement, ImageHeader, seconds_left
 from common.messages.requests import (
@@ -50,6 +51,7 @@ __all__ = [
     "Announcement",
     "AnyMessage",
     "Audience",
+    "AuditHead",
     "BaseRequest",
     "ConfidentialRequest",
     "EnrolRequest",

@@ -8,12 +8,19 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from raw_clients import CHELSEA
-from system import PASSWORD, Daemon, System, run, wait_until
+from hostile_administrator import rewrite
+from raw_clients import CHELSEA, Client, member, now
+from system import PASSWORD, PATIENCE, Daemon, System, run, wait_until
+
+from common import certificates, messages, topics
+from common.arrivals import Message
+from common.signing import verify_signature
+from registrar.database import open_current
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +140,40 @@ def test_failures_are_written_while_it_serves_and_at_its_end(own_system: System)
     assert counts() == [1]
     own_system.stop()
     assert counts() == [1, 1]
+
+
+def keep_head(client: Client, system: System, file: Path) -> int:
+    """Keep the head that a member sees, once it is that of the log, and return its ordinal."""
+    newest = audit(system)[-1]["ordinal"]
+    client.session.subscribe(topics.AUDIT_HEAD)
+    while (arrived := client.session.receive(PATIENCE)) is not None:
+        if isinstance(arrived, Message):
+            signed = verify_signature(arrived.payload, with_image_header=False)
+            certificates.check_registrar(signed.certificate, client.identity.trust, now=now())
+            if messages.read(messages.AuditHead, signed.content).ordinal == newest:
+                file.write_bytes(arrived.payload)
+                return int(newest)
+    raise AssertionError("no head of the log came")
+
+
+def test_who_has_kept_a_head_sees_that_the_log_was_written_anew(own_system: System, tmp_path: Path) -> None:
+    own_system.start()
+    own_system.register("mallory")
+    with member(own_system, "alice") as alice:
+        ordinal = keep_head(alice, own_system, tmp_path / "head")
+    own_system.stop()
+    options = ("audit", "--home", own_system.home, "--head", tmp_path / "head")
+    sound = run("registrar", *options)
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert f"among them the {ordinal} of " in sound.stdout
+
+    engine = open_current(f"sqlite:///{own_system.home / 'registrar.sqlite3'}")
+    rewrite(engine, without="mallory")
+    engine.dispose()
+    assert try_to_verify(own_system).returncode == 0
+    done = run("registrar", *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: the audit log was tampered with: it ends with entry 2, and the head")
 
 
 def test_no_password_is_in_it(system: System) -> None:

@@ -44,6 +44,7 @@ RULES = [
     (topics.TRUST_REGISTRAR, {"registrar"}, EVERYONE),
     (topics.TRUST_CRL, {"registrar"}, EVERYONE),
     (topics.member("alice", "0" * 64), {"registrar"}, INSIDE),
+    (topics.AUDIT_HEAD, {"registrar"}, INSIDE),
     (topics.enrolment(CLIENT_IDS["anonymous"]), {"anonymous", "registrar"}, {"registrar"}),
     (topics.enrolment("e" * 32 + "-enrolment"), {"registrar"}, {"registrar"}),
     (topics.request("members", "alice", CLIENT_IDS["alice"]), {"alice", "registrar"}, {"registrar"}),

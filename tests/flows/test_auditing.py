@@ -12,10 +12,13 @@ import pytest
 from authorities import NOW
 from flows.world import World
 from pydantic import SecretStr
+from system import wait_until
 
 from common import certificates, messages, topics
-from common.errors import RefusedError
+from common.errors import ConfigurationError, RefusedError
+from common.signing import sign, verify_signature
 from registrar import passwords
+from registrar.audit_head import read_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +73,54 @@ def test_no_key_leaves_that_the_log_does_not_tell_of(world: World, alice: Owner)
     execute(world, "ALTER TABLE moved_away RENAME TO audit_head")
     assert len(bob.registrar.release([image_id]).keys) == 1
     assert len(entries(world, "released")) == 1
+
+
+def published(world: World) -> messages.AuditHead:
+    signed = verify_signature(world.broker.retained[topics.AUDIT_HEAD].payload, with_image_header=False)
+    assert signed.certificate == world.handlers.certificate
+    return messages.read(messages.AuditHead, signed.content)
+
+
+def test_the_head_is_published_signed_as_it_grows_and_once_an_hour(world: World) -> None:
+    def publish() -> messages.AuditHead:
+        world.service.publish_audit_head()
+        return published(world)
+
+    assert publish().ordinal == 0
+    world.accounts.create("alice", "hash", NOW)
+    grown = publish()
+    assert grown == messages.AuditHead(ordinal=1, hash=world.audit.verify().hash, signed_at=NOW)
+    world.clock.advance(minutes=59)
+    assert publish() == grown
+    world.clock.advance(minutes=1)
+    assert publish() == grown.model_copy(update={"signed_at": world.clock()})
+
+
+def test_a_broker_that_was_away_gets_the_head_again(world: World) -> None:
+    world.service.publish_audit_head()
+    world.service.publish_audit_head()
+    assert world.broker.retained.pop(topics.AUDIT_HEAD)
+    world.members.reconnect()
+    wait_until(lambda: world.service.publish_audit_head() or topics.AUDIT_HEAD in world.broker.retained, "the head")
+
+
+def test_a_kept_head_counts_by_the_key_that_signed_it(world: World, tmp_path: Path) -> None:
+    world.service.publish_audit_head()
+    kept = tmp_path / "head"
+    kept.write_bytes(world.broker.retained[topics.AUDIT_HEAD].payload)
+    assert read_head(kept, world.authority) == published(world)
+    mallory = authorities.default().member("mallory")
+    head = published(world).to_json()
+    reply = messages.ListResult(images=(), mark="", complete=True).to_json()
+    key, certificate = world.handlers.key, world.handlers.certificate
+    for forged in (sign(head, mallory.key, mallory.certificate), sign(reply, key, certificate), head, b""):
+        kept.write_bytes(forged)
+        with pytest.raises(ConfigurationError) as caught:
+            read_head(kept, world.authority)
+        assert caught.value.code == "invalid_head"
+    with pytest.raises(ConfigurationError) as caught:
+        read_head(tmp_path / "nothing", world.authority)
+    assert caught.value.code == "unreadable"
 
 
 def test_login_failures_are_summed_up_and_name_accounts_only(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from authorities import NOW
-from sqlalchemy import text
+from hostile_administrator import execute, rewrite
 
 from common.errors import VerificationError
 from registrar import audit
 from registrar.accounts import Accounts
-from registrar.audit import AuditLog, Head
+from registrar.audit import FIRST, AuditLog, Head
 from registrar.database import open_current, transaction
 
 if TYPE_CHECKING:
@@ -37,15 +37,9 @@ def log(engine: Engine) -> AuditLog:
     return AuditLog(engine)
 
 
-def execute(engine: Engine, *statements: str, **values: str) -> None:
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement), values)
-
-
-def reason(log: AuditLog) -> str:
+def reason(log: AuditLog, kept: Head | None = None) -> str:
     with pytest.raises(VerificationError) as caught:
-        log.verify()
+        log.verify(kept)
     assert caught.value.code == "audit_broken"
     assert caught.value.hint is not None
     return caught.value.reason
@@ -168,6 +162,38 @@ def test_a_time_that_is_none_shows(tmp_path: Path) -> None:
     execute(engine, "UPDATE audit SET time = 'noon'")
     assert reason(AuditLog(engine)) == "an entry behind 0 cannot be read"
     engine.dispose()
+
+
+@pytest.mark.parametrize("without", ["alice", "carol"])
+def test_a_log_that_is_written_anew_holds_but_for_a_head_that_was_kept(
+    engine: Engine, log: AuditLog, without: str
+) -> None:
+    kept = Head(3, list(log.entries())[2].hash)
+    assert log.verify(kept).ordinal == 5
+    rewrite(engine, without=without)
+    assert log.verify().ordinal == 4
+    assert reason(log, kept) == "entry 3 is not the one of the head that was kept"
+
+
+def test_what_was_written_anew_behind_a_kept_head_is_not_in_it(engine: Engine, log: AuditLog) -> None:
+    kept = Head(3, list(log.entries())[2].hash)
+    rewrite(engine, without="dave")
+    assert log.verify(kept).ordinal == 4
+
+
+def test_a_log_that_is_shorter_than_a_kept_head_was_cut(engine: Engine, log: AuditLog) -> None:
+    kept = log.verify()
+    execute(
+        engine,
+        "DELETE FROM audit WHERE ordinal > 3",
+        "UPDATE audit_head SET ordinal = 3, hash = (SELECT hash FROM audit WHERE ordinal = 3)",
+    )
+    assert log.verify().ordinal == 3
+    assert reason(log, kept) == "it ends with entry 3, and the head that was kept is of entry 5"
+
+
+def test_a_head_from_before_the_first_entry_holds(log: AuditLog) -> None:
+    assert log.verify(Head(0, FIRST)).ordinal == 5
 
 
 def test_nothing_more_is_written_where_the_end_is_not_known(engine: Engine, log: AuditLog) -> None:
