@@ -41,11 +41,24 @@ def verified_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(cadata=authorities.decode())
-    if certificate is not None:
-        # Without a passphrase OpenSSL would ask for one itself.
-        context.load_cert_chain(certificate, key, password=passphrase or b"")
+    if certificate is None:
+        context.load_verify_locations(cadata=authorities.decode())
+    else:
+        show_certificate(context, authorities, certificate, key, passphrase)
     return context
+
+
+def show_certificate(
+    context: ssl.SSLContext, authorities: bytes, certificate: Path, key: Path | None, passphrase: bytes | None
+) -> None:
+    """Have the context show this certificate, and trust these authorities (PEM), too.
+
+    OpenSSL sends along which of them has signed it: the broker may not know that one yet. Raises SSLError where the
+    passphrase does not open the key.
+    """
+    context.load_verify_locations(cadata=authorities.decode())
+    # Without a passphrase OpenSSL would ask for one itself.
+    context.load_cert_chain(certificate, key, password=passphrase or b"")
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -78,7 +78,7 @@ def enrol(
     device = Device.prepare(home, key_size=key_size, passphrase=passphrase, new_passphrase=new_passphrase)
     client_id = device.client_id("enrolment", fresh=True)
     with Session(contact.door, client_id, verified_context(certificates.to_pem(root)), options) as session:
-        trust, registrar = _read_trust(session, contact.pin, now=clock())
+        _, registrar = _read_trust(session, contact.pin, now=clock())
         request = messages.EnrolRequest(
             topic=topics.enrolment(client_id),
             sent_at=clock(),
@@ -90,6 +90,8 @@ def enrol(
         sealed = encrypt(request.to_json(), [registrar], Cipher.AES_256_GCM)
         session.subscribe(topics.all_replies(client_id))
         reply = session.request(request.topic, sealed, operation=request.operation)
+        # Anew: the certificate may be that of an issuing CA that was published meanwhile.
+        trust, registrar = _read_trust(session, contact.pin, now=clock())
     result, _ = read_reply(reply.payload, request, sealed, messages.EnrolResult, trust=trust, now=clock())
     certificate = certificates.read_certificate(result.certificate.encode())
     check_own(certificate, device.key, user, trust, now=clock())

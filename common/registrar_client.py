@@ -189,11 +189,13 @@ class RegistrarClient:
             messages.RenewRequest(topic=self._topic("renew"), sent_at=self._clock(), csr=csr), messages.RenewResult
         )
         certificate = certificates.read_certificate(result.certificate.encode())
+        # It may be that of a new issuing CA, which was published before.
+        self.refresh_trust()
         self._identity.replace_certificate(certificate, now=self._clock())
         self._show_certificate()
 
     def _show_certificate(self) -> None:
-        self._session.show_certificate(*self._identity.credentials)
+        self._session.show_certificate(self._identity.trust.ca_pem, *self._identity.credentials)
 
     def _topic(self, operation: str) -> str:
         return topics.request(operation, self._identity.user, self._session.client_id)
@@ -236,7 +238,12 @@ class RegistrarClient:
 
     def _read(self, reply: bytes, request: messages.Request, sent: bytes, kind: type[AnyResult]) -> AnyResult:
         now = self._clock()
-        result, signer = read_reply(reply, request, sent, kind, trust=self._identity.trust, now=now)
+        try:
+            result, signer = read_reply(reply, request, sent, kind, trust=self._identity.trust, now=now)
+        except VerificationError:
+            # A new issuing CA may have certified the registrar, and that was published before.
+            self.refresh_trust()
+            result, signer = read_reply(reply, request, sent, kind, trust=self._identity.trust, now=now)
         self._identity.accept_registrar(signer, now=now)
         return result
 

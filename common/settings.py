@@ -68,7 +68,9 @@ class Settings(BaseSettings):
 
     member_certificate_days: PositiveInt = 90
     service_certificate_days: PositiveInt = 365
-    authority_days: PositiveInt = 3650
+    # The root outlives the issuing CAs that it signs one after the other.
+    issuing_certificate_days: PositiveInt = 3650
+    root_certificate_days: PositiveInt = 7300
     crl_days: PositiveInt = 30
     # Long before nextUpdate: after it the broker locks every member out (measured, 2.0.11 and 2.1.2).
     crl_reissue_days: PositiveInt = 1

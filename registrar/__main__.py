@@ -38,6 +38,7 @@ from registrar.audit_commands import add_audit_commands
 from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
+from registrar.making import create
 from registrar.revocation_commands import add_revocation_commands
 from registrar.running import Running
 
@@ -65,7 +66,7 @@ def init(
     console.start_logging(verbose=verbose)
     printer = Printer(as_json=json)
     if from_backup is None:
-        made = authority.create(home, hosts=host or [], settings=load_settings(home), now=console.now())
+        made = create(home, hosts=host or [], settings=load_settings(home), now=console.now())
     else:
         made = restore_from(from_backup, home, hosts=host or [], database=database, archive=archive, printer=printer)
     # Where they are is known to every later command.

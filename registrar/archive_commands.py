@@ -13,10 +13,11 @@ from common.errors import SealcastError
 from common.files import make_private_folder
 from common.settings import load_settings
 from registrar.archive import open_archive
-from registrar.authority import Authority, is_unfinished, refuse_initialised
+from registrar.authority import Authority, is_unfinished
 from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import open_current, open_database
 from registrar.host_names import host_names
+from registrar.making import refuse_initialised
 from registrar.renewing import renew_broker
 from registrar.running import Running, open_handlers
 from registrar.verifying import Verification

@@ -8,7 +8,6 @@ revocation list of each).
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -18,17 +17,16 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from common import certificates, keys, profiles, revocation_lists
+from common import certificates, profiles, revocation_lists
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
-from common.files import flush_folder, make_private_folder, write_private
+from common.files import write_private
 from common.revocation_lists import read_crls
 from registrar.authority_files import damaged, read, read_certificate, read_certificates, read_key_of
-from registrar.certifying import ISSUING_NAME, begin, certificate_builder, sign_issuing, sign_root
-from registrar.host_names import host_names
+from registrar.certifying import ISSUING_NAME, begin, certificate_builder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -46,7 +44,7 @@ BROKER_KEY, BROKER = "broker/trust/broker.key", "broker/trust/broker.pem"
 BROKER_AUTHORITIES, BROKER_CRL = "broker/trust/ca.pem", "broker/trust/crl.pem"
 
 # There from before the first file until after the last: what a crash left is no authority and may be overwritten.
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 _BROKER_NAME = "broker"
 
 
@@ -129,6 +127,11 @@ class Authority:
     def issuing(self) -> tuple[x509.Certificate, ...]:
         """The certificates of the issuing CAs, newest first."""
         return tuple(issuer.certificate for issuer in self.issuers)
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The root and the issuing CAs, newest first."""
+        return certificates.to_pem(self.root, *self.issuing)
 
     def trust(self, now: dt.datetime) -> Trust:
         """Return what chains are checked against, with the CRLs that the broker has.
@@ -221,65 +224,9 @@ class Authority:
         write_private(self.home / BROKER_CRL, revocation_lists.to_pem(crls))
 
 
-def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.datetime) -> Authority:
-    """Make an authority under ``home``, the certificates of registrar and broker, and the first CRL.
-
-    ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. Raises
-    ConfigurationError: ``already_initialised`` where there is an authority, ``invalid_host``, ``unwritable``.
-    """
-    broker_names = host_names(hosts)
-    refuse_initialised(home)
-    root_key, issuing_key, registrar_key, broker_key = (keys.generate(keys.AUTHORITY_SIZE) for _ in range(4))
-    root = sign_root(root_key, settings, now)
-    issuing = sign_issuing(1, issuing_key, root=root, root_key=root_key, settings=settings, now=now)
-    authority = Authority(home, settings, root, (Issuer(issuing, issuing_key),), ())
-    registrar = authority.sign_registrar(registrar_key.public_key(), now)
-    authority.registrar = (registrar,)
-    broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
-
-    files = {
-        ROOT_KEY: keys.to_pem(root_key),
-        ROOT: certificates.to_pem(root),
-        ISSUING_KEY: keys.to_pem(issuing_key),
-        ISSUING: certificates.to_pem(issuing),
-        REGISTRAR_KEY: keys.to_pem(registrar_key),
-        REGISTRAR: certificates.to_pem(registrar),
-        BROKER_AUTHORITIES: certificates.to_pem(root, issuing),
-        BROKER_KEY: keys.to_pem(broker_key),
-        BROKER: certificates.to_pem(broker, issuing),
-    }
-    with making(home):
-        for name, content in files.items():
-            write_private(home / name, content)
-        authority.write_crls(authority.issue_crls([], int(now.timestamp()), now))
-    return authority
-
-
 def is_unfinished(home: Path) -> bool:
     """Tell whether an authority was begun there and never completed."""
-    return (home / _UNFINISHED).exists()
-
-
-def refuse_initialised(home: Path) -> None:
-    """Raise ConfigurationError, ``already_initialised``, where there is an authority."""
-    if not is_unfinished(home) and any((home / name).exists() for name in (ISSUING, REGISTRAR_KEY)):
-        raise ConfigurationError(
-            f"there is a certificate authority in {home} already",
-            hint="every member's certificate depends on it; name another folder with --home",
-            code="already_initialised",
-        )
-
-
-@contextlib.contextmanager
-def making(home: Path) -> Iterator[None]:
-    """Make the folders of an authority that is written inside; what a crash leaves of it may be made anew."""
-    refuse_initialised(home)
-    for folder in (home, (home / ISSUING).parent, (home / BROKER).parent.parent, (home / BROKER).parent):
-        make_private_folder(folder)
-    write_private(home / _UNFINISHED, b"")
-    yield
-    (home / _UNFINISHED).unlink()
-    flush_folder(home)
+    return (home / UNFINISHED).exists()
 
 
 def issuing_key_file(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The commands about the authority itself: fingerprint, renew."""
+"""The commands about the authority itself: fingerprint, renew, rotate."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from common.settings import load_settings
 from registrar.authority import BROKER, Authority
 from registrar.authority_files import read_certificates
 from registrar.renewing import renew as renew_certificates
+from registrar.rotating import rotate as rotate_authority
 
 if TYPE_CHECKING:
     import typer
 
 
 def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add fingerprint and renew to the program."""
+    """Add fingerprint, renew and rotate to the program."""
 
     @app.command()
     def fingerprint(
@@ -52,3 +53,28 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
                 certificate=name,
                 expires_at=end.isoformat(),
             )
+
+    @app.command()
+    def rotate(
+        *,
+        root_key: Annotated[
+            Path | None, option("--root-key", help="The file with the root's key, where it is kept elsewhere.")
+        ] = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Make a new issuing authority, beside the old; a running registrar goes on with it within seconds."""
+        console.start_logging(verbose=verbose)
+        issuing = rotate_authority(home, load_settings(home), console.now(), root_key=root_key).issuing
+        end = issuing[0].not_valid_after_utc
+        name = issuing[0].subject.rfc4514_string().removeprefix("CN=")
+        Printer(as_json=json).event(
+            f"rotated    {name}, until {end:%Y-%m-%d}\n"
+            f"Trusted beside it: {len(issuing) - 1}. Keep the root's key away from this machine.",
+            event="rotated",
+            name=name,
+            fingerprint=certificates.fingerprint(issuing[0]),
+            expires_at=end.isoformat(),
+            trusted=len(issuing),
+        )

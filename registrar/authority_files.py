@@ -47,10 +47,10 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         raise damaged(path) from error
 
 
-def read_key(path: Path) -> rsa.RSAPrivateKey:
-    """Return the key in a file that only its owner may read."""
+def read_key(path: Path, *, private: bool = True) -> rsa.RSAPrivateKey:
+    """Return the key in a file that, where it is ``private``, only its owner may read."""
     try:
-        return keys.read(read_private(path))
+        return keys.read(read_private(path) if private else read(path))
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise damaged(path) from error
 

@@ -15,6 +15,7 @@ from common.settings import SETTINGS_FILE
 from registrar import authority
 from registrar.archive import FolderArchive
 from registrar.catalogue import Catalogue, Removal
+from registrar.making import making
 from registrar.snapshot import demand_empty, restore_snapshot, write_snapshot
 from registrar.verifying import whole_image
 
@@ -74,7 +75,7 @@ def restore(folder: Path, home: Path, engine: Engine, archive: Archive, now: dt.
     backup = open_backup(folder)
     # Before anything is marked as begun: nobody's database is ever taken for what an interrupted try has left.
     demand_empty(engine)
-    with authority.making(home):
+    with making(home):
         restore_snapshot(folder / DATABASE, engine)
         yield from _copy_images(Catalogue(engine), backup, archive, now)
         _copy_files(folder, home)

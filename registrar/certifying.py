@@ -24,7 +24,7 @@ ROOT_NAME, ISSUING_NAME = "Sealcast root CA", "Sealcast issuing CA"
 
 def sign_root(key: rsa.RSAPrivateKey, settings: Settings, now: dt.datetime) -> x509.Certificate:
     """Return the certificate of a root, signed by itself."""
-    end = now + dt.timedelta(days=settings.authority_days)
+    end = now + dt.timedelta(days=settings.root_certificate_days)
     return _sign_authority(
         ROOT_NAME, key, key, path_length=profiles.ROOT_PATH_LENGTH, end=end, settings=settings, now=now
     )
@@ -40,7 +40,7 @@ def sign_issuing(
     now: dt.datetime,
 ) -> x509.Certificate:
     """Return the certificate of an issuing CA, the first (1) or a later one of this root; none outlives the root."""
-    end = min(now + dt.timedelta(days=settings.authority_days), root.not_valid_after_utc)
+    end = min(now + dt.timedelta(days=settings.issuing_certificate_days), root.not_valid_after_utc)
     length = profiles.ISSUING_PATH_LENGTH
     return _sign_authority(issuing_name(number), key, root_key, path_length=length, end=end, settings=settings, now=now)
 

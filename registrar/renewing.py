@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def renew_when_due(authority: Authority, now: dt.datetime) -> None:
-    """Renew what has less than a third of its life left, in the folder only: the authority has to be loaded again.
+    """Renew what has less than a third of its life left, or is an earlier issuing CA's, in the folder only.
 
-    Raises ConfigurationError where a certificate cannot be read or written.
+    The authority has to be loaded again. Raises ConfigurationError where a certificate cannot be read or written.
     """
     if _is_due(authority, authority.registrar[0], now) or _is_due(authority, _broker(authority), now):
         with exclusively(authority.home):
@@ -71,6 +71,8 @@ def renew_broker(authority: Authority, names: Sequence[x509.GeneralName], now: d
 
 
 def _is_due(authority: Authority, certificate: x509.Certificate, now: dt.datetime) -> bool:
+    if not authority.newest.has_signed(certificate):
+        return True
     # Near the end of the issuing CA a new certificate would be over as soon.
     would_last = certificate.not_valid_after_utc < authority.newest.certificate.not_valid_after_utc
     return would_last and certificates.is_due_for_renewal(certificate, now)

@@ -55,9 +55,10 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
 def trust(authority: Authority, now: dt.datetime) -> Iterator[Publication]:
     """Yield what everybody needs before anything else."""
     trusted = authority.trust(now)
+    # In this order, nobody ever sees a certificate of an authority without that, or an authority without its list.
+    yield Publication(topics.TRUST_CRL, trusted.crl_pem)
     yield Publication(topics.TRUST_CA, trusted.ca_pem)
     yield Publication(topics.TRUST_REGISTRAR, certificates.to_pem(authority.registrar[0]))
-    yield Publication(topics.TRUST_CRL, trusted.crl_pem)
 
 
 def members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from common import certificates, console
+from common import console
 from common.connection import session_options, verified_context
 from common.device import read_or_make_secret
 from common.errors import SealcastError, SessionError
@@ -198,13 +198,15 @@ class Running:
             return
         try:
             authority = Authority.load(self.home, self.settings)
+            # Whom a new issuing CA has certified, nobody accepts without its list.
+            issue_when_due(authority, self.handlers.revocations, console.now())
             service.publish_trust(authority)
         except SealcastError as error:
             _log.warning("could not take over what is new in %s, will try again: %s", self.home, error.message)
             return
         if self.broker is not None:
             self.broker.reread()
-        service.show_certificate(self.home / REGISTRAR, self.home / REGISTRAR_KEY)
+        service.show_certificate(authority.ca_pem, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
         self.handlers.authority.adopt(authority)
         self._seen = seen
 
@@ -221,7 +223,7 @@ class Running:
     def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
         """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
         secret = read_or_make_secret(self.home)
-        authorities = certificates.to_pem(self.handlers.authority.root)
+        authorities = self.handlers.authority.ca_pem
         context = verified_context(authorities, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
         options = session_options(
             self.settings,

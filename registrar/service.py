@@ -104,10 +104,10 @@ class Service:
             self._heads.forget()
             _log.warning("could not publish the head of the audit log, will try again: %s", error.message)
 
-    def show_certificate(self, certificate: Path, key: Path) -> None:
+    def show_certificate(self, authorities: bytes, certificate: Path, key: Path) -> None:
         """Show this client certificate to the broker from the next connection on."""
-        self._members.show_certificate(certificate, key)
-        self.enrolment_door.show_certificate(certificate, key)
+        self._members.show_certificate(authorities, certificate, key)
+        self.enrolment_door.show_certificate(authorities, certificate, key)
 
     def clear_away(self) -> bool:
         """Remove some images whose time is over, and return whether there may be more.

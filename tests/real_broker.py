@@ -19,6 +19,7 @@ from common.session import Session
 from common.settings import Settings
 from registrar import authority
 from registrar.broker import Doors, run_broker
+from registrar.making import create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class RealBroker:
 
     @classmethod
     def create(cls, home: Path) -> RealBroker:
-        authority.create(home, hosts=[], settings=Settings(), now=NOW)
+        create(home, hosts=[], settings=Settings(), now=NOW)
         return cls(home, Doors("127.0.0.1", *free_ports(2)))
 
     @contextlib.contextmanager

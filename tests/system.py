@@ -134,10 +134,13 @@ class System:
     daemon: Daemon | None = None
 
     @classmethod
-    def create(cls, folder: Path, environment: dict[str, str] | None = None) -> System:
+    def create(
+        cls, folder: Path, environment: dict[str, str] | None = None, settings: dict[str, str] | None = None
+    ) -> System:
+        """Make a registrar; ``settings`` are for its authority alone, and ``environment`` is for its service."""
         port, enrol_port = free_ports(2)
         system = cls(folder / "registrar", folder / "members", port, enrol_port, environment=environment or {})
-        made = run("registrar", "init", "--home", system.home, "--json")
+        made = run("registrar", "init", "--home", system.home, "--json", environment=settings)
         assert made.returncode == 0, made.stderr
         system.fingerprint = json.loads(made.stdout)["fingerprint"]
         return system

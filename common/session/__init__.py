@@ -18,7 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from common import topics
 from common.arrivals import Arrivals, Connected, Message
-from common.connection import SessionOptions, explain
+from common.connection import SessionOptions, explain, show_certificate
 from common.errors import SessionError
 from common.key_files import wrong_passphrase
 from common.outcomes import Outcomes, fail, fulfil
@@ -121,10 +121,12 @@ class Session:
         if (left := self._client.socket()) is not None:
             left.close()
 
-    def show_certificate(self, certificate: Path, key: Path, passphrase: bytes | None = None) -> None:
+    def show_certificate(
+        self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
+    ) -> None:
         """Show this client certificate from the next connection on; raises ConfigurationError, ``wrong_passphrase``."""
         try:
-            self._context.load_cert_chain(certificate, key, password=passphrase or b"")
+            show_certificate(self._context, authorities, certificate, key, passphrase)
         except ssl.SSLError as error:
             raise wrong_passphrase(key) from error
 

@@ -20,6 +20,7 @@ from common.settings import Settings
 from common.topics import new_image_id
 from registrar import authority
 from registrar.broker import Doors, run_broker
+from registrar.making import create
 from registrar.retained import read_retained
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Doorway:
 @pytest.fixture(scope="module")
 def doorway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorway]:
     home = tmp_path_factory.mktemp("broker")
-    authority.create(home, hosts=[], settings=Settings(), now=NOW)
+    create(home, hosts=[], settings=Settings(), now=NOW)
     doors = Doors("127.0.0.1", *free_ports(2))
     with run_broker(home, doors):
         yield Doorway(home, doors)
@@ -163,7 +164,7 @@ def test_the_members_door_demands_a_certificate(doorway: Doorway) -> None:
 
 
 def test_a_certificate_of_another_authority_is_shut_out(doorway: Doorway, tmp_path: Path) -> None:
-    authority.create(tmp_path, hosts=[], settings=Settings(), now=NOW)
+    create(tmp_path, hosts=[], settings=Settings(), now=NOW)
     stranger = Doorway(tmp_path, doorway.doors)
     certificate, key = stranger.credentials("alice")
     context = verified_context(certificates.to_pem(doorway.authority.root), certificate, key)

@@ -6,11 +6,9 @@ were made when the registrar was set up, and not yet those of its members.
 
 from __future__ import annotations
 
-import functools
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
+import clocks
 import pytest
 from faults.installation import REGISTRAR, Installation, seeded
 from system import wait_until
@@ -22,37 +20,15 @@ if TYPE_CHECKING:
 
     SetClock = Callable[[str, int], None]
 
-# Every Python runs this first: with a changed clock, and the other one unchanged, time.sleep fails (faketime 0.9.10).
-SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds) and None\n"
 WRONG = pytest.mark.parametrize("days", [0, 2], ids=["behind", "ahead"])
 SWEEPS = pytest.mark.parametrize("sweep", range(1), indirect=True)
 TOS = pytest.mark.parametrize("to", [(), ("bob",)], ids=["members", "named"])
 
 
-@functools.cache
-def faketime() -> str:
-    """Return what has to be preloaded to change a program's clock."""
-    program = shutil.which("faketime")
-    assert program, "a clock that is off cannot be tested here: there is no faketime (apt-get install faketime)"
-    command = [program, "-m", "-f", "+0d", "printenv", "LD_PRELOAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def clock(days: int) -> dict[str, str]:
-    """Return the environment of a program whose clock is so many days ahead of the machine's."""
-    # How long to wait is measured with another clock, which nobody sets.
-    return {"LD_PRELOAD": faketime(), "FAKETIME": f"+{days}d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     one = Installation(tmp_path_factory.mktemp("clocks"), seeded(0))
-    first = tmp_path_factory.mktemp("first")
-    (first / "sitecustomize.py").write_text(SLEEP)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONPATH", str(first))
-        for name, value in clock(1).items():
-            environment.setenv(name, value)
+    with clocks.ahead(tmp_path_factory.mktemp("first"), days=1):
         yield one
 
 
@@ -61,7 +37,7 @@ def set_clock(sweep: Sweep) -> Iterator[Callable[[str, int], None]]:
     before = sweep.installation.before
 
     def set_clock(user: str, days: int) -> None:
-        before[user] = ("env", *(f"{name}={value}" for name, value in clock(days).items()))
+        before[user] = ("env", *(f"{name}={value}" for name, value in clocks.clock(days).items()))
 
     yield set_clock
     before.clear()

@@ -135,7 +135,7 @@ class SimulatedSession(Session):
         # Not that of Session, which prepares a client of paho.
         self.client_id = client_id
         self._address = Address("simulator", 8883)
-        self.shown: tuple[bytes, bytes] | None = None
+        self.shown: tuple[bytes, bytes, bytes] | None = None
         self._broker = broker
         self._options = options
         self._arrivals = Arrivals(topics.all_replies(client_id).removesuffix("#"))
@@ -165,9 +165,11 @@ class SimulatedSession(Session):
             for topic_filter, retained in self._wanted.items():
                 self._broker.subscribe(self.client_id, topic_filter, retained=retained)
 
-    def show_certificate(self, certificate: Path, key: Path, passphrase: bytes | None = None) -> None:
+    def show_certificate(
+        self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
+    ) -> None:
         assert passphrase is None
-        self.shown = certificate.read_bytes(), key.read_bytes()
+        self.shown = certificate.read_bytes(), key.read_bytes(), authorities
 
     def beside(self, client_id: str, options: SessionOptions) -> SimulatedSession:
         return self._broker.session(client_id, options)

@@ -40,6 +40,7 @@ def test_a_certificate_is_renewed_after_two_thirds_of_its_life(world: World, age
         assert bob.asking.shown == (
             authorities.Holder(aged.key, renewed).certificate_pem,
             read_private(bob.home / KEY),
+            world.authorities.ca_pem,
         )
         bob.registrar.renew_when_due()
         assert bob.identity.certificate == renewed

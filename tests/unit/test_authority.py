@@ -17,8 +17,9 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import write_private
 from common.revocation_lists import crl_number
 from common.settings import Settings
-from registrar import authority
-from registrar.authority import Authority, Revocation, create, load_registrar
+from registrar import authority, making
+from registrar.authority import Authority, Revocation, load_registrar
+from registrar.making import create
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,7 +217,8 @@ def test_a_crash_at_any_step_leaves_no_authority_and_one_more_try_makes_it(
         write_private(path, content)
 
     home = tmp_path / "home"
-    monkeypatch.setattr(authority, "write_private", write)
+    for module in (making, authority):
+        monkeypatch.setattr(module, "write_private", write)
     with pytest.raises(KilledError):
         create(home, hosts=HOSTS, settings=SETTINGS, now=NOW)
     assert refuse_load(home).code == "no_authority"

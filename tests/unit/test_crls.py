@@ -17,9 +17,10 @@ from common.revocation_lists import Reason, crl_number
 from common.settings import Settings
 from registrar import crls
 from registrar.accounts import Accounts
-from registrar.authority import BROKER_CRL, Authority, create
+from registrar.authority import BROKER_CRL, Authority
 from registrar.crls import issue_when_due
 from registrar.database import migrate, open_database
+from registrar.making import create
 from registrar.revocations import Revocations
 
 if TYPE_CHECKING:

@@ -276,6 +276,7 @@ def test_a_renewed_certificate_has_to_be_ones_own(tmp_path: Path) -> None:
     offered = iter([*others, own])
     session.answer = lambda _request: messages.RenewResult(certificate=next(offered).certificate_pem.decode())
     with session:
+        client.join()
         for _ in others:
             with pytest.raises(VerificationError):
                 client.renew()

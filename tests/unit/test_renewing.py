@@ -14,8 +14,9 @@ from common.certificates import check_registrar
 from common.errors import ConfigurationError
 from common.settings import Settings
 from registrar import renewing
-from registrar.authority import BROKER, BROKER_KEY, REGISTRAR, Authority, create, load_registrar
+from registrar.authority import BROKER, BROKER_KEY, REGISTRAR, Authority, load_registrar
 from registrar.authority_files import read_certificates
+from registrar.making import create
 from registrar.renewing import renew, renew_when_due
 
 if TYPE_CHECKING:

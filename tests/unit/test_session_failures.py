@@ -176,7 +176,8 @@ def test_an_acknowledgement_counts_for_the_connection_of_its_message(mortal_brok
 def test_a_renewed_certificate_is_shown_from_the_next_connection_on(mortal_broker: RealBroker) -> None:
     bobs = topics.ImageTopic("bob", "public", topics.new_image_id(NOW)).image
     with mortal_broker.connect(ONE, LASTING, user="alice") as session:
-        session.show_certificate(*mortal_broker.credentials("bob"))
+        authorities = (mortal_broker.home / authority.BROKER_AUTHORITIES).read_bytes()
+        session.show_certificate(authorities, *mortal_broker.credentials("bob"))
         with pytest.raises(RefusedError):
             session.publish(bobs, b"x").result(10)
         mortal_broker.end()

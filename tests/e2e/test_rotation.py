@@ -1,0 +1,112 @@
+"""The issuing CA is rotated while everybody goes on, with the commands that people type."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import clocks
+from cryptography import x509
+from e2e.test_service_certificates import brokers, of_registrar, shown
+from system import ROOT, System, run, wait_until
+
+from common import certificates
+from common.identity import CERTIFICATE
+from registrar.authority import ISSUING, ROOT_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+CHELSEA = ROOT / "tools" / "chelsea.jpg"
+
+
+def issuing(system: System) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates((system.home / ISSUING).read_bytes())
+
+
+def certificate_of(home: Path) -> x509.Certificate:
+    return certificates.read_certificate((home / CERTIFICATE).read_bytes())
+
+
+def rotate(system: System, *options: str | Path, code: int = 0) -> str:
+    done = run("registrar", "rotate", "--home", system.home, "--json", *options)
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def wait_for(system: System, new: x509.Certificate) -> None:
+    wait_until(lambda: of_registrar(system).issuer == new.subject, "a registrar that signs with the new authority")
+    wait_until(lambda: shown(system).issuer == new.subject, "the broker's certificate of the new authority")
+
+
+def test_members_old_and_new_read_each_other_while_nothing_restarts(own_system: System, tmp_path: Path) -> None:
+    system = own_system
+    system.start()
+    alice, bob = system.register("alice"), system.register("bob")
+    running = brokers(system)
+    stick = tmp_path / "stick.key"
+    (system.home / ROOT_KEY).rename(stick)
+    with system.subscriber(bob) as reading:
+        (stored,) = system.post(alice, CHELSEA)
+        assert reading.wait_for("saved")["image_id"] == stored["image_id"]
+        refused = rotate(system, code=1)
+        assert refused.startswith("error: the root's key is not in ")
+        assert "--root-key" in refused
+        rotated = json.loads(rotate(system, "--root-key", stick))
+        new, old = issuing(system)
+        assert (rotated["fingerprint"], rotated["trusted"]) == (certificates.fingerprint(new), 2)
+        wait_for(system, new)
+        # An old member, a new one, and a reader who has been there all the time.
+        (stored,) = system.post(alice, CHELSEA, "--to", "bob")
+        assert reading.wait_for("saved")["image_id"] == stored["image_id"]
+        carol = system.register("carol")
+        assert certificate_of(carol).issuer == new.subject
+        (from_carol,) = system.post(carol, CHELSEA)
+        assert reading.wait_for("saved")["image_id"] == from_carol["image_id"]
+    with system.subscriber(alice) as reading:
+        assert reading.wait_for("saved", owner="carol")["image_id"] == from_carol["image_id"]
+    with system.subscriber(carol) as reading:
+        (from_bob,) = system.post(bob, CHELSEA, "--to", "carol")
+        assert reading.wait_for("saved", owner="bob")["image_id"] == from_bob["image_id"]
+        assert certificate_of(bob).issuer == old.subject
+    assert brokers(system) == running
+    assert not (system.home / ROOT_KEY).exists()
+    system.stop()
+
+
+def test_who_was_certified_anew_goes_on_after_the_end_of_the_old_one(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # Its settings have it live long; the first one was made with others.
+    system = System.create(tmp_path_factory.mktemp("rotation"), settings={"SEALCAST_ISSUING_CERTIFICATE_DAYS": "30"})
+    system.start()
+    alice, bob, dora = (system.register(name) for name in ("alice", "bob", "dora"))
+    with system.subscriber(bob):
+        pass
+    rotate(system)
+    new, old = issuing(system)
+    wait_for(system, new)
+    system.stop()
+
+    with clocks.ahead(tmp_path_factory.mktemp("later"), days=25):
+        system.start()
+        with system.subscriber(bob) as reading:
+            (stored,) = system.post(alice, CHELSEA)
+            assert reading.wait_for("saved")["image_id"] == stored["image_id"]
+            wait_until(lambda: certificate_of(bob).issuer == new.subject, "a new certificate of the reader")
+        system.stop()
+    assert certificate_of(alice).issuer == new.subject
+    assert certificate_of(dora).issuer == old.subject
+
+    with clocks.ahead(tmp_path_factory.mktemp("last"), days=35):
+        system.start()
+        with system.subscriber(bob) as reading:
+            (stored,) = system.post(alice, CHELSEA, "--to", "bob")
+            assert reading.wait_for("saved")["image_id"] == stored["image_id"]
+            # Who was off for all that time logs in anew.
+            refused = run("publisher", "post", CHELSEA, "--home", dora)
+            assert refused.returncode == 1
+            assert "\nhint: " in refused.stderr
+            (stored,) = system.post(system.register("dora"), CHELSEA)
+            assert reading.wait_for("saved", owner="dora")["image_id"] == stored["image_id"]
+        system.stop()
