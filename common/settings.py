@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     # Attempts to log in under one name, and of all who prove nothing but a password.
     free_login_attempts: PositiveInt = 5
     longest_login_wait: PositiveFloat = 300.0
-    stranger_logins_a_second: PositiveFloat = 4.0
+    stranger_logins_a_second: PositiveFloat = 2.0
     request_workers: PositiveInt = 4
     request_queue: PositiveInt = 64
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from registrar.passwords import PasswordPool
 
 # To open, to look at and to answer a request are 5 ms (measured) in which no member's request gets on.
-_OPENED_A_SECOND, _OPENED_AT_ONCE = 30.0, 60
+_OPENED_A_SECOND, _OPENED_AT_ONCE = 20.0, 60
 # Of one client id; a program takes a new one for each attempt, and to connect again costs a stranger more than to ask.
 _FREE_REQUESTS, _LONGEST_CLIENT_WAIT = 5, 60.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0  # how often the broker, certificates and who is revoked are looked after
 _CLEAR_SECONDS = 5.0  # how often what may wait a little is done: clearing away, the log, a rebuilding that failed
 _WATCHED = (ISSUING, REGISTRAR, BROKER, BROKER_AUTHORITIES, BROKER_CRL)
+# A member's request takes the interpreter's lock several times, and may wait for it so long each time that strangers
+# keep the enrolment door busy: 5 ms by default, as long as a release takes as a whole.
+_SWITCH_SECONDS = 0.0005
 _log = logging.getLogger(__name__)
 
 
@@ -141,6 +145,7 @@ class Running:
     def serve(self, service: Service, stop: Stop) -> None:
         """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
         ended = threading.Event()
+        sys.setswitchinterval(_SWITCH_SECONDS)
 
         def clear_away() -> None:
             if not service.clear_away():
