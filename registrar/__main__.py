@@ -38,6 +38,7 @@ from registrar.audit_commands import add_audit_commands
 from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
+from registrar.deletion_commands import add_deletion_commands
 from registrar.making import create
 from registrar.revocation_commands import add_revocation_commands
 from registrar.running import Running
@@ -140,6 +141,7 @@ add_authority_commands(app, HOME)
 add_archive_commands(app, HOME)
 add_account_commands(app, HOME)
 add_revocation_commands(app, HOME)
+add_deletion_commands(app, HOME)
 add_audit_commands(app, HOME)
 
 

@@ -19,7 +19,7 @@ from common.errors import RefusedError
 from registrar import audit
 from registrar.database import transaction
 from registrar.passwords import LOCKED, login_failed
-from registrar.revocations import demand_certifiable
+from registrar.revocations import demand_certifiable, find_account
 from registrar.tables import AccountRow, CertificateRow, DeviceRow
 from registrar.tokens import add_reset, redeem, token_id
 
@@ -76,12 +76,10 @@ class Accounts:
     ) -> None:
         """Let a member set a new password with a code; with ``lock`` the one of today is no password any more.
 
-        Raises RefusedError: ``unknown_user``, ``revoked``.
+        Raises RefusedError: ``unknown_user``, ``deleted``, ``revoked``.
         """
         with transaction(self._engine) as session:
-            account = session.get(AccountRow, user, with_for_update=True)
-            if account is None:
-                raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+            account = find_account(session, user)
             if account.revoked_at is not None:
                 raise RefusedError(f"{user} is not a member any more", code="revoked")
             add_reset(session, code, user, now=now, expires_at=expires_at)
@@ -175,7 +173,7 @@ class Accounts:
             return session.scalar(query) is not None
 
     def members(self, now: dt.datetime) -> list[Member]:
-        """Return every account, by user name."""
+        """Return every account that was not deleted, by user name."""
         devices = (
             select(DeviceRow.user_name, func.count(DeviceRow.key_identifier.distinct()).label("number"))
             .join(CertificateRow)
@@ -188,6 +186,7 @@ class Accounts:
                 AccountRow.user_name, AccountRow.created_at, AccountRow.revoked_at, func.coalesce(devices.c.number, 0)
             )
             .outerjoin(devices, devices.c.user_name == AccountRow.user_name)
+            .where(AccountRow.deleted_at.is_(None))
             .order_by(AccountRow.user_name)
         )
         with transaction(self._engine) as session:

@@ -38,6 +38,7 @@ Event = Literal[
     "login-failed",
     "released",
     "revoked",
+    "deleted",
     "removed",
 ]
 FIRST = "0" * 64  # what stands in the place of a hash before the first entry

@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, select, update
 from common.errors import RefusedError
 from registrar import audit
 from registrar.database import transaction
+from registrar.deletions import demand_not_deleted
 from registrar.listing import Viewer, list_page
 from registrar.tables import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow
 
@@ -103,10 +104,12 @@ class Catalogue:
 
         ``recipients`` are the key identifiers of named people; ``is_there`` tells whether the archive has the image,
         and is asked while nobody else changes the catalogue. Raises RefusedError: ``image_id_taken`` where the id is
-        another image's, ``removed`` where the image was, ``quota_exceeded``, ``unavailable`` where it is not there.
+        another image's, ``removed`` where the image was, ``revoked`` where its owner's account was deleted,
+        ``quota_exceeded``, ``unavailable`` where it is not there.
         """
         with transaction(self._engine) as session:
             ordinal = _lock(session)
+            demand_not_deleted(session, record.owner)
             first = _demand_free(session, record, quota)
             if first is not None:
                 return first
@@ -273,6 +276,8 @@ def _note(session: Session, removal: Removal) -> None:
 def _give_back(session: Session, image: ImageRow) -> None:
     usage = session.get_one(UsageRow, image.owner)
     usage.images, usage.bytes = usage.images - 1, usage.bytes - image.sealed_size
+    if not usage.images:
+        session.delete(usage)
 
 
 def _record(row: ImageRow) -> Record:

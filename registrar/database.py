@@ -1,5 +1,7 @@
 """Opens the registrar's database, SQLite or PostgreSQL, and brings it to the current schema.
 
+What is deleted is overwritten in the file of a SQLite database, not only forgotten.
+
 Every transaction is durable when it returns: SQLite runs with a write-ahead log and ``synchronous=FULL``, PostgreSQL
 with its default ``synchronous_commit``.
 """
@@ -61,7 +63,7 @@ def _open_sqlite(url: URL) -> Engine:
     def _set_up(connection: SQLiteConnection, _: object) -> None:
         # Transactions begin and end where SQLAlchemy says, not where the driver guesses.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

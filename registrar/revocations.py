@@ -38,7 +38,7 @@ class Revocations:
     def revoke(self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None = None) -> list[str]:
         """Revoke a user, or the device with this certificate; return the fingerprints of what is revoked by that.
 
-        Raises RefusedError, ``unknown_user`` or ``unknown_device``.
+        Raises RefusedError: ``unknown_user``, ``deleted``, ``unknown_device``.
         """
         with transaction(self._engine) as session:
             if fingerprint is None:
@@ -98,7 +98,7 @@ def revoke_user(session: Session, user: str, reason: Reason, now: dt.datetime) -
 
     The password's hash stays, for the day when the user is restored: until then it lets nobody in.
     """
-    account = _account(session, user)
+    account = find_account(session, user)
     account.revoked_at = account.revoked_at or now
     withdraw_all(session, user, "reset")
     keys = select(DeviceRow.key_identifier).where(DeviceRow.user_name == user)
@@ -129,7 +129,7 @@ def demand_certifiable(session: Session, key_identifier: bytes) -> None:
 
 def _revoke_device(session: Session, user: str, fingerprint: str, reason: Reason, now: dt.datetime) -> list[str]:
     """Revoke every certificate of a device's key: an earlier one opens as much as the newest."""
-    _account(session, user)
+    find_account(session, user)
     key = session.scalar(
         select(CertificateRow.key_identifier)
         .join(DeviceRow)
@@ -166,10 +166,13 @@ def _revoke(session: Session, user: str, which: ColumnElement[bool], reason: Rea
     return revoked
 
 
-def _account(session: Session, user: str) -> AccountRow:
+def find_account(session: Session, user: str) -> AccountRow:
+    """Return an account, which nobody else changes meanwhile; raises RefusedError, ``unknown_user`` or ``deleted``."""
     account = session.get(AccountRow, user, with_for_update=True)
     if account is None:
         raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+    if account.deleted_at is not None:
+        raise RefusedError(f"the account of {user} was deleted", hint="choose another user name", code="deleted")
     return account
 
 

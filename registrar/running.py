@@ -33,6 +33,7 @@ from registrar.authority_files import stamp
 from registrar.catalogue import Catalogue
 from registrar.crls import issue_when_due
 from registrar.database import open_current
+from registrar.deletions import Deletions
 from registrar.enforcing import Enforcement
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
@@ -264,9 +265,9 @@ def open_handlers(
     engine = open_current(database)
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
-    accounts, revocations, tokens = Accounts(engine), Revocations(engine), Tokens(engine)
+    accounts, revocations, deletions, tokens = Accounts(engine), Revocations(engine), Deletions(engine), Tokens(engine)
     log, catalogue = AuditLog(engine), Catalogue(engine)
-    return Handlers(authority, key, accounts, revocations, tokens, log, catalogue, store, settings)
+    return Handlers(authority, key, accounts, revocations, deletions, tokens, log, catalogue, store, settings)
 
 
 def _renew_when_due(authority: Authority) -> None:

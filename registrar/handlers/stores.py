@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from registrar.audit import AuditLog
     from registrar.authority import Authority
     from registrar.catalogue import Catalogue, Record
+    from registrar.deletions import Deletions
     from registrar.revocations import Revocations
     from registrar.tokens import Tokens
 
@@ -49,6 +50,7 @@ class Stores:
     key: rsa.RSAPrivateKey
     accounts: Accounts
     revocations: Revocations
+    deletions: Deletions
     tokens: Tokens
     audit: AuditLog
     catalogue: Catalogue

@@ -75,7 +75,12 @@ class Storing(Stores):
         )
 
     def clear_away(self, now: dt.datetime) -> Iterator[Publication]:
-        """Remove images whose time is over, and what earlier removals have left; yields what to withdraw."""
+        """Remove images of deleted accounts and those whose time is over, and what earlier removals have left.
+
+        Yields what to withdraw.
+        """
+        for image_id, owner, channel in self.deletions.images_left(_AT_ONCE):
+            self.catalogue.remove(Removal(image_id, owner, channel, "removed", now))
         for record in self.catalogue.expired(now, _AT_ONCE):
             self.catalogue.remove(Removal(record.image_id, record.owner, record.channel, "expired", now))
         for removal in self.catalogue.unsettled(_AT_ONCE):
@@ -138,7 +143,7 @@ class Storing(Stores):
         try:
             return self.catalogue.add(record, recipients, quota, lambda: archive.contains(image_id))
         except RefusedError as error:
-            if error.code in {"removed", "quota_exceeded"}:
+            if error.code in {"removed", "quota_exceeded", "revoked"}:
                 # Another request was a moment faster; no entry will name this file, unless one does by now.
                 self.catalogue.unless_known(image_id, lambda: archive.discard(image_id))
             raise

@@ -23,6 +23,7 @@ from registrar.audit import AuditLog
 from registrar.authority import BROKER_CRL, Authority, Issuer
 from registrar.catalogue import Catalogue
 from registrar.database import migrate, open_database
+from registrar.deletions import Deletions
 from registrar.handlers import Handlers
 from registrar.passwords import LOCKED, PasswordPool
 from registrar.revocations import Revocations
@@ -76,12 +77,14 @@ class World:
         migrate(self._engine)
         self.accounts, self.catalogue = Accounts(self._engine), Catalogue(self._engine)
         self.revocations, self.audit = Revocations(self._engine), AuditLog(self._engine)
+        self.deletions = Deletions(self._engine)
         self.archive = open_archive(str(folder / "archive"))
         self.handlers = Handlers(
             self.authority,
             registrar.key,
             self.accounts,
             self.revocations,
+            self.deletions,
             Tokens(self._engine),
             self.audit,
             self.catalogue,

@@ -1,0 +1,25 @@
+"""Asks before what cannot be undone."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from common.console import option
+from common.errors import ConfigurationError
+
+YesOption = Annotated[bool, option("--yes", help="Do it without asking.")]
+
+
+def demand_user_name(user: str, *, yes: bool) -> None:
+    """Have the name of the user typed whose account is to be deleted; raises ConfigurationError where it is not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "there is no terminal to ask whether it is meant", hint="use --yes", code="unconfirmed"
+        )
+    if typer.prompt(f"This cannot be undone; to delete the account, type its name, {user}", err=True) != user:
+        raise ConfigurationError("that is another name", hint="nothing was deleted", code="unconfirmed")

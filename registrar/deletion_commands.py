@@ -1,0 +1,54 @@
+"""The command that ends an account for good: delete."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import TYPE_CHECKING
+
+from common import console
+from common.confirming import YesOption, demand_user_name
+from common.console import HomeOption, JsonOption, Printer, VerboseOption
+from common.settings import load_settings
+from registrar.account_commands import UserArgument  # noqa: TC001 - Typer reads the annotations at run time
+from registrar.archive_commands import DatabaseOption, database_url
+from registrar.authority import Authority
+from registrar.crls import issue_when_due
+from registrar.database import open_current
+from registrar.deletions import Deletions
+from registrar.revocations import Revocations
+
+if TYPE_CHECKING:
+    import typer
+
+
+def add_deletion_commands(app: typer.Typer, default_home: Path) -> None:
+    """Add delete to the program."""
+
+    @app.command()
+    def delete(
+        user: UserArgument,
+        *,
+        yes: YesOption = False,
+        database: DatabaseOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Delete an account with all that it owns, for good; nobody gets the name again."""
+        console.start_logging(verbose=verbose)
+        authority = Authority.load(home, load_settings(home))
+        engine = open_current(database_url(home, database))
+        revocations, now = Revocations(engine), console.now()
+        demand_user_name(user, yes=yes)
+        # First they meet, as for `revoke`.
+        issue_when_due(authority, revocations, now)
+        deletion = Deletions(engine).delete(user, now)
+        issue_when_due(authority, revocations, now)
+        Printer(as_json=json).event(
+            f"deleted    {user}, {deletion.deleted_at:%Y-%m-%d %H:%M} UTC; images to be removed: {deletion.images}"
+            + (", by a registrar that serves" if deletion.images else ""),
+            event="deleted",
+            user=user,
+            deleted_at=deletion.deleted_at.isoformat(),
+            images=deletion.images,
+        )
