@@ -37,6 +37,7 @@ check: setup
 bench: setup
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.catalogue
+	$(BIN)/python -m benchmarks.decoding
 
 # Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
 soak: setup

@@ -40,7 +40,7 @@ class Stripped:
 def strip_metadata(data: bytes, media_type: str) -> Stripped:
     """Remove private metadata from an image; pixels, colour profile and orientation stay as they are.
 
-    ``media_type`` is what ``common.images.inspect`` found. Raises ImageError for a container that cannot be
+    ``media_type`` is what ``common.decoder`` found. Raises ImageError for a container that cannot be
     read to its end, and for the few kinds of file (said in the format's module) whose metadata cannot be
     told from the picture. Stripping what was stripped removes nothing.
     """
