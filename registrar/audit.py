@@ -40,6 +40,7 @@ Event = Literal[
     "revoked",
     "deleted",
     "removed",
+    "rotated",
 ]
 FIRST = "0" * 64  # what stands in the place of a hash before the first entry
 _PAGE = 1000

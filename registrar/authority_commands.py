@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from common import certificates, console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.settings import load_settings
-from registrar.authority import BROKER, Authority
-from registrar.authority_files import read_certificates
+from registrar.archive_commands import DatabaseOption, database_url
+from registrar.audit import AuditLog
+from registrar.authority import Authority
+from registrar.database import open_current
+from registrar.ends import Reminder
+from registrar.renewing import note_renewed
 from registrar.renewing import renew as renew_certificates
 from registrar.rotating import rotate as rotate_authority
 
@@ -26,8 +30,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """Print the root's fingerprint, which members pin."""
         console.start_logging(verbose=verbose)
-        pin = certificates.fingerprint(Authority.load(home, load_settings(home)).root)
+        authority = Authority.load(home, load_settings(home))
+        pin = certificates.fingerprint(authority.root)
         Printer(as_json=json).event(pin, event="fingerprint", fingerprint=pin)
+        Reminder().remind(authority, console.now())
 
     @app.command()
     def renew(
@@ -36,17 +42,21 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
             list[str] | None,
             option("--host", help="A name or address of the broker from now on, besides localhost; may be repeated."),
         ] = None,
+        database: DatabaseOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
         """Renew the certificates of broker and registrar now; a running registrar takes them over within seconds."""
         console.start_logging(verbose=verbose)
-        authority = renew_certificates(home, load_settings(home), console.now(), hosts=host)
-        registrar, broker = authority.registrar[0], read_certificates(home / BROKER)[0]
-        ends = {"registrar": registrar.not_valid_after_utc, "broker": broker.not_valid_after_utc}
-        printer = Printer(as_json=json)
-        for name, end in ends.items():
+        settings, now, printer = load_settings(home), console.now(), Printer(as_json=json)
+        Authority.load(home, settings)
+        # Opened first: without it nothing is renewed that nobody would find there.
+        log = AuditLog(open_current(database_url(home, database)))
+        renewed = renew_certificates(home, settings, now, hosts=host)
+        note_renewed(log, renewed, now)
+        for name, certificate in renewed.items():
+            end = certificate.not_valid_after_utc
             printer.event(
                 f"renewed    {name:9}  until {end:%Y-%m-%d %H:%M} UTC",
                 event="renewed",
@@ -60,21 +70,26 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         root_key: Annotated[
             Path | None, option("--root-key", help="The file with the root's key, where it is kept elsewhere.")
         ] = None,
+        database: DatabaseOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
         """Make a new issuing authority, beside the old; a running registrar goes on with it within seconds."""
         console.start_logging(verbose=verbose)
-        issuing = rotate_authority(home, load_settings(home), console.now(), root_key=root_key).issuing
-        end = issuing[0].not_valid_after_utc
+        settings, now = load_settings(home), console.now()
+        Authority.load(home, settings)
+        log = AuditLog(open_current(database_url(home, database)))
+        issuing = rotate_authority(home, settings, now, root_key=root_key).issuing
+        fingerprint, end = certificates.fingerprint(issuing[0]), issuing[0].not_valid_after_utc
+        log.add("rotated", None, now, certificate=fingerprint, expires_at=end.isoformat())
         name = issuing[0].subject.rfc4514_string().removeprefix("CN=")
         Printer(as_json=json).event(
             f"rotated    {name}, until {end:%Y-%m-%d}\n"
             f"Trusted beside it: {len(issuing) - 1}. Keep the root's key away from this machine.",
             event="rotated",
             name=name,
-            fingerprint=certificates.fingerprint(issuing[0]),
+            fingerprint=fingerprint,
             expires_at=end.isoformat(),
             trusted=len(issuing),
         )

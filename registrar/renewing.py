@@ -22,25 +22,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from common.settings import Settings
+    from registrar.audit import AuditLog
+
+_REGISTRAR, _BROKER = "registrar", "broker"
 
 
-def renew_when_due(authority: Authority, now: dt.datetime) -> None:
+def renew_when_due(authority: Authority, now: dt.datetime) -> dict[str, x509.Certificate]:
     """Renew what has less than a third of its life left, or is an earlier issuing CA's, in the folder only.
 
-    The authority has to be loaded again. Raises ConfigurationError where a certificate cannot be read or written.
+    Returns what was renewed, by its name; then the authority has to be loaded again. Raises ConfigurationError where a
+    certificate cannot be read or written.
     """
+    renewed: dict[str, x509.Certificate] = {}
     if _is_due(authority, authority.registrar[0], now) or _is_due(authority, _broker(authority), now):
         with exclusively(authority.home):
             # Another process may have been faster.
             current = Authority.load(authority.home, authority.settings)
             if _is_due(current, current.registrar[0], now):
-                renew_registrar(current, now)
+                renewed[_REGISTRAR] = renew_registrar(current, now)
             if _is_due(current, broker := _broker(current), now):
-                renew_broker(current, _names(broker), now)
+                renewed[_BROKER] = renew_broker(current, _names(broker), now)
+    return renewed
 
 
-def renew(home: Path, settings: Settings, now: dt.datetime, *, hosts: Iterable[str] | None = None) -> Authority:
-    """Renew both certificates, due or not; return the authority.
+def renew(
+    home: Path, settings: Settings, now: dt.datetime, *, hosts: Iterable[str] | None = None
+) -> dict[str, x509.Certificate]:
+    """Renew both certificates, due or not; return them by their names.
 
     ``hosts`` are the broker's names from now on, besides those of this machine; None keeps those it has. Raises
     ConfigurationError: ``invalid_host``, ``unwritable``, and as ``Authority.load``.
@@ -48,12 +56,23 @@ def renew(home: Path, settings: Settings, now: dt.datetime, *, hosts: Iterable[s
     with exclusively(home):
         authority = Authority.load(home, settings)
         names = _names(_broker(authority)) if hosts is None else host_names(hosts)
-        renew_registrar(authority, now)
-        renew_broker(authority, names, now)
-    return authority
+        return {_REGISTRAR: renew_registrar(authority, now), _BROKER: renew_broker(authority, names, now)}
 
 
-def renew_registrar(authority: Authority, now: dt.datetime) -> None:
+def note_renewed(log: AuditLog, renewed: dict[str, x509.Certificate], now: dt.datetime) -> None:
+    """Write into the audit log what was renewed; raises RefusedError while the database does not answer."""
+    for name, certificate in renewed.items():
+        log.add(
+            "certificate-signed",
+            name,
+            now,
+            certificate=certificates.fingerprint(certificate),
+            expires_at=certificate.not_valid_after_utc.isoformat(),
+            occasion="renewal",
+        )
+
+
+def renew_registrar(authority: Authority, now: dt.datetime) -> x509.Certificate:
     """Give the registrar's key a new certificate; those it has had stay known."""
     key = keys.check_public(authority.registrar[0].public_key())
     certificate = authority.sign_registrar(key, now)
@@ -61,13 +80,15 @@ def renew_registrar(authority: Authority, now: dt.datetime) -> None:
     write_private(authority.home / REGISTRAR_FORMER, certificates.to_pem(*authority.registrar))
     write_private(authority.home / REGISTRAR, certificates.to_pem(certificate))
     authority.registrar = (certificate, *authority.registrar)
+    return certificate
 
 
-def renew_broker(authority: Authority, names: Sequence[x509.GeneralName], now: dt.datetime) -> None:
+def renew_broker(authority: Authority, names: Sequence[x509.GeneralName], now: dt.datetime) -> x509.Certificate:
     """Give the broker's key a new certificate for these names."""
     key = read_key(authority.home / BROKER_KEY).public_key()
     certificate = authority.sign_broker(key, names, now)
     write_private(authority.home / BROKER, certificates.to_pem(certificate, authority.newest.certificate))
+    return certificate
 
 
 def _is_due(authority: Authority, certificate: x509.Certificate, now: dt.datetime) -> bool:

@@ -34,10 +34,11 @@ from registrar.catalogue import Catalogue
 from registrar.crls import issue_when_due
 from registrar.database import open_current
 from registrar.deletions import Deletions
+from registrar.ends import Reminder
 from registrar.enforcing import Enforcement
 from registrar.handlers import Handlers
 from registrar.passwords import PasswordPool
-from registrar.renewing import renew_when_due
+from registrar.renewing import note_renewed, renew_when_due
 from registrar.retained import rebuild
 from registrar.revocations import Revocations
 from registrar.service import Service
@@ -46,6 +47,8 @@ from registrar.tokens import Tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from cryptography import x509
 
     from common.connection import Address
     from common.console import Stop
@@ -71,6 +74,7 @@ class Running:
     broker: Broker | None = None
     _seen: tuple[tuple[int, int] | None, ...] = ()
     _enforcement: Enforcement = field(init=False)
+    _reminder: Reminder = field(default_factory=Reminder)
 
     def __post_init__(self) -> None:
         self._enforcement = Enforcement(self.handlers, console.now)
@@ -79,11 +83,12 @@ class Running:
     def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
         """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
         # Before a broker starts: what is over by now would let nobody in.
-        _renew_when_due(Authority.load(home, settings))
+        renewed = _renew_when_due(Authority.load(home, settings))
         # Before anything is read: what is replaced meanwhile is taken over later.
         seen = stamp(home / name for name in _WATCHED)
         handlers = open_handlers(home, settings, database=database, archive=archive)
         running = cls(home, settings, handlers, _seen=seen)
+        running._note(renewed)
         running.issue_crls_when_due()
         return running
 
@@ -187,12 +192,19 @@ class Running:
     def _look_after(self, service: Service) -> None:
         """Renew and issue what is due, and have everybody know what is new and who is revoked."""
         try:
-            _renew_when_due(self.handlers.authority)
+            self._note(_renew_when_due(self.handlers.authority))
             self.issue_crls_when_due()
             self._take_over(service)
             self._enforcement.follow(service.retain)
+            self._reminder.remind(self.handlers.authority, console.now())
         except Exception:  # noqa: BLE001 - whatever it is, who is revoked next has to be shut out; the log has all of it
             _log.exception("failed to look after the authority")
+
+    def _note(self, renewed: dict[str, x509.Certificate]) -> None:
+        try:
+            note_renewed(self.handlers.audit, renewed, console.now())
+        except SealcastError as error:
+            _log.warning("could not write to the audit log: %s", error.message)
 
     def _take_over(self, service: Service) -> None:
         """Have everybody know what is new in the authority's folder, whoever has written it, then work with it.
@@ -270,12 +282,13 @@ def open_handlers(
     return Handlers(authority, key, accounts, revocations, deletions, tokens, log, catalogue, store, settings)
 
 
-def _renew_when_due(authority: Authority) -> None:
+def _renew_when_due(authority: Authority) -> dict[str, x509.Certificate]:
     """Renew the certificates of registrar and broker in time; what keeps them from it is logged, as above."""
     try:
-        renew_when_due(authority, console.now())
+        return renew_when_due(authority, console.now())
     except SealcastError as error:
         _log.warning("could not renew the certificates of registrar and broker, will try again: %s", error.message)
+        return {}
 
 
 def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:

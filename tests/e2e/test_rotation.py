@@ -58,6 +58,8 @@ def test_members_old_and_new_read_each_other_while_nothing_restarts(own_system: 
         new, old = issuing(system)
         assert (rotated["fingerprint"], rotated["trusted"]) == (certificates.fingerprint(new), 2)
         wait_for(system, new)
+        logged = run("registrar", "audit", "--home", system.home, "--event", "rotated", "--json").stdout
+        assert json.loads(logged)["details"]["certificate"] == rotated["fingerprint"]
         # An old member, a new one, and a reader who has been there all the time.
         (stored,) = system.post(alice, CHELSEA, "--to", "bob")
         assert reading.wait_for("saved")["image_id"] == stored["image_id"]
@@ -110,3 +112,19 @@ def test_who_was_certified_anew_goes_on_after_the_end_of_the_old_one(tmp_path_fa
             (stored,) = system.post(system.register("dora"), CHELSEA)
             assert reading.wait_for("saved", owner="dora")["image_id"] == stored["image_id"]
         system.stop()
+
+
+def test_the_end_of_an_authority_is_announced_in_time(tmp_path_factory: pytest.TempPathFactory) -> None:
+    system = System.create(tmp_path_factory.mktemp("ending"), settings={"SEALCAST_ISSUING_CERTIFICATE_DAYS": "30"})
+    assert run("registrar", "fingerprint", "--home", system.home).stderr == ""
+    with clocks.ahead(tmp_path_factory.mktemp("later"), days=21):
+        asked = run("registrar", "fingerprint", "--home", system.home)
+        assert (asked.returncode, asked.stdout) == (0, f"{system.fingerprint}\n")
+        assert "registrar rotate" in asked.stderr
+        system.start()
+        assert system.daemon is not None
+        errors = system.daemon.errors
+        wait_until(lambda: any("registrar rotate" in line for line in errors), "a line in the log")
+        system.stop()
+        rotate(system)
+        assert run("registrar", "fingerprint", "--home", system.home).stderr == ""

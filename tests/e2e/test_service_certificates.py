@@ -87,6 +87,10 @@ def test_both_are_renewed_by_the_service_itself(own_system: System) -> None:
     wait_until(is_renewed, "the broker's renewed certificate")
     wait_until(lambda: of_registrar(system).not_valid_after_utc > now + 300 * DAY, "the registrar's")
     assert brokers(system) == running
+    logged = run("registrar", "audit", "--home", system.home, "--event", "certificate-signed", "--json").stdout
+    signed = {event["user"]: event["details"] for event in map(json.loads, logged.splitlines())}
+    assert signed["registrar"]["certificate"] == certificates.fingerprint(of_registrar(system))
+    assert signed["broker"]["certificate"] == certificates.fingerprint(shown(system))
     system.post(alice, CHELSEA)
     system.stop()
 
