@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 from common import topics
@@ -13,36 +12,18 @@ from common.signing import sign, verify_signature
 from registrar.handlers import Publication
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
     from registrar.audit import Head
     from registrar.authority import Authority
     from registrar.handlers import Handlers
 
-# Whoever keeps heads can tell by their times that nobody holds new ones back.
-_FRESH = dt.timedelta(hours=1)
 
-
-class SignedHeads:
-    """The heads to publish: each time that the log has grown, and once an hour."""
-
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers = handlers
-        self._published: tuple[Head, dt.datetime] | None = None
-
-    def due(self, now: dt.datetime) -> Publication | None:
-        """Return the head where it is to be published; raises RefusedError while the database does not answer."""
-        head = self._handlers.audit.head()
-        if self._published is not None and self._published[0] == head and now - self._published[1] < _FRESH:
-            return None
-        self._published = head, now
-        message = AuditHead(ordinal=head.ordinal, hash=head.hash, signed_at=now)
-        signed = sign(message.to_json(), self._handlers.key, self._handlers.certificate)
-        return Publication(topics.AUDIT_HEAD, signed)
-
-    def forget(self) -> None:
-        """Have the head published once more: the broker may have lost it."""
-        self._published = None
+def sign_head(head: Head, handlers: Handlers, now: dt.datetime) -> Publication:
+    """Return the message that says where the log ends."""
+    message = AuditHead(ordinal=head.ordinal, hash=head.hash, signed_at=now)
+    return Publication(topics.AUDIT_HEAD, sign(message.to_json(), handlers.key, handlers.certificate))
 
 
 def read_head(path: Path, authority: Authority) -> AuditHead:

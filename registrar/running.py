@@ -19,6 +19,7 @@ from common.settings import PACKET_MARGIN
 from registrar.accounts import Accounts
 from registrar.archive import open_archive
 from registrar.audit import AuditLog
+from registrar.auditing import Auditing
 from registrar.authority import (
     BROKER,
     BROKER_AUTHORITIES,
@@ -75,9 +76,11 @@ class Running:
     _seen: tuple[tuple[int, int] | None, ...] = ()
     _enforcement: Enforcement = field(init=False)
     _reminder: Reminder = field(default_factory=Reminder)
+    _auditing: Auditing = field(init=False)
 
     def __post_init__(self) -> None:
         self._enforcement = Enforcement(self.handlers, console.now)
+        self._auditing = Auditing(self.handlers, console.now)
 
     @classmethod
     def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
@@ -98,7 +101,8 @@ class Running:
         requests = 2 * self.settings.maximum_request_size
         images = self.settings.maximum_sealed_size + PACKET_MARGIN
         with (
-            self._summing_up(),
+            # Once all is done that may fail to log in.
+            contextlib.closing(self._auditing),
             self._session(address, "registrar", maximum_packet_size=images) as members,
             # The broker keeps whatever is larger than a request from this session.
             self._session(address, "enrolments", maximum_packet_size=requests) as enrolment,
@@ -118,6 +122,7 @@ class Running:
 
         def rebuild_soon() -> None:
             wanted.set()
+            self._auditing.publish_again()
             try:
                 service.publish_trust(self.handlers.authority)
             except SealcastError as error:
@@ -134,20 +139,6 @@ class Running:
             # One that has a long way to go is not waited for: the next start begins it anew.
             rebuilding.join(_CLEAR_SECONDS)
 
-    @contextlib.contextmanager
-    def _summing_up(self) -> Iterator[None]:
-        """Write the login failures that are not in the audit log yet, once all is done that may fail."""
-        try:
-            yield
-        finally:
-            self._write_login_failures(everything=True)
-
-    def _write_login_failures(self, *, everything: bool = False) -> None:
-        try:
-            self.handlers.audit.login_failures.write(console.now(), everything=everything)
-        except SealcastError as error:
-            _log.warning("could not write to the audit log: %s", error.message)
-
     def serve(self, service: Service, stop: Stop) -> None:
         """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
         ended = threading.Event()
@@ -158,8 +149,7 @@ class Running:
                 ended.wait(_CLEAR_SECONDS)
 
         def audit() -> None:
-            self._write_login_failures()
-            service.publish_audit_head()
+            self._auditing.look(service.retain)
             ended.wait(_CLEAR_SECONDS)
 
         def look_after() -> None:

@@ -17,7 +17,6 @@ from common import certificates, messages, topics
 from common.arrivals import Connected, Message
 from common.errors import RefusedError, SealcastError, VerificationError
 from registrar.answers import Answers, publish_retained
-from registrar.audit_head import SignedHeads
 from registrar.confidential import CONFIDENTIAL_OPERATIONS, Confidential
 from registrar.enrolment_door import EnrolmentDoor
 from registrar.requests import FAULT, NonceMemory, demand_signer, read_fresh, verify_request
@@ -58,7 +57,6 @@ class Service:
         self.on_reconnection: Callable[[], None] = lambda: None
         self._authority = handlers.authority
         self._answers = Answers(handlers, members)
-        self._heads = SignedHeads(handlers)
         self.enrolment_door = EnrolmentDoor(handlers, enrolment, self._answers, passwords, clock)
         self._confidential = Confidential(handlers, self._answers, passwords, self.enrolment_door.logins, clock)
         self._nonces = NonceMemory(self._settings.clock_tolerance)
@@ -82,7 +80,6 @@ class Service:
             return
         self._places.release()
         if isinstance(arrived, Connected) and arrived.again:
-            self._heads.forget()
             self.on_reconnection()
 
     def retain(self, publication: Publication) -> None:
@@ -93,16 +90,6 @@ class Service:
         """Publish what everybody needs before anything else."""
         for publication in trust(authority, self._clock()):
             self.retain(publication)
-
-    def publish_audit_head(self) -> None:
-        """Publish where the audit log ends, where that is due; what keeps it from being done is logged."""
-        try:
-            head = self._heads.due(self._clock())
-            if head is not None:
-                publish_retained(self._members, head)
-        except SealcastError as error:
-            self._heads.forget()
-            _log.warning("could not publish the head of the audit log, will try again: %s", error.message)
 
     def show_certificate(self, authorities: bytes, certificate: Path, key: Path) -> None:
         """Show this client certificate to the broker from the next connection on."""

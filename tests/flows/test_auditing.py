@@ -12,18 +12,20 @@ import pytest
 from authorities import NOW
 from flows.world import World
 from pydantic import SecretStr
-from system import wait_until
 
 from common import certificates, messages, topics
-from common.errors import ConfigurationError, RefusedError
+from common.errors import ConfigurationError, RefusedError, SessionError
 from common.signing import sign, verify_signature
 from registrar import passwords
 from registrar.audit_head import read_head
+from registrar.auditing import Auditing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.members import Owner
+
+    from registrar.handlers import Publication
 
 PASSWORD, ANOTHER = "seven quiet boats at dusk", "nine loud carts by dawn"
 
@@ -81,9 +83,14 @@ def published(world: World) -> messages.AuditHead:
     return messages.read(messages.AuditHead, signed.content)
 
 
-def test_the_head_is_published_signed_as_it_grows_and_once_an_hour(world: World) -> None:
+@pytest.fixture
+def auditing(world: World) -> Auditing:
+    return Auditing(world.handlers, world.clock)
+
+
+def test_the_head_is_published_signed_as_it_grows_and_once_an_hour(world: World, auditing: Auditing) -> None:
     def publish() -> messages.AuditHead:
-        world.service.publish_audit_head()
+        auditing.look(world.service.retain)
         return published(world)
 
     assert publish().ordinal == 0
@@ -96,16 +103,27 @@ def test_the_head_is_published_signed_as_it_grows_and_once_an_hour(world: World)
     assert publish() == grown.model_copy(update={"signed_at": world.clock()})
 
 
-def test_a_broker_that_was_away_gets_the_head_again(world: World) -> None:
-    world.service.publish_audit_head()
-    world.service.publish_audit_head()
-    assert world.broker.retained.pop(topics.AUDIT_HEAD)
-    world.members.reconnect()
-    wait_until(lambda: world.service.publish_audit_head() or topics.AUDIT_HEAD in world.broker.retained, "the head")
+def test_a_broker_that_has_lost_the_head_gets_it_again(world: World, auditing: Auditing) -> None:
+    for _ in range(2):
+        auditing.look(world.service.retain)
+        assert world.broker.retained.pop(topics.AUDIT_HEAD)
+        auditing.look(world.service.retain)
+        assert topics.AUDIT_HEAD not in world.broker.retained
+        auditing.publish_again()
 
 
-def test_a_kept_head_counts_by_the_key_that_signed_it(world: World, tmp_path: Path) -> None:
-    world.service.publish_audit_head()
+def test_a_head_that_could_not_be_published_is_published_later(world: World, auditing: Auditing) -> None:
+    def fail(_publication: Publication) -> None:
+        raise SessionError("the broker is away")
+
+    auditing.look(fail)
+    assert topics.AUDIT_HEAD not in world.broker.retained
+    auditing.look(world.service.retain)
+    assert published(world).ordinal == 0
+
+
+def test_a_kept_head_counts_by_the_key_that_signed_it(world: World, auditing: Auditing, tmp_path: Path) -> None:
+    auditing.look(world.service.retain)
     kept = tmp_path / "head"
     kept.write_bytes(world.broker.retained[topics.AUDIT_HEAD].payload)
     assert read_head(kept, world.authority) == published(world)
