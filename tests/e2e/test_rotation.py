@@ -128,3 +128,25 @@ def test_the_end_of_an_authority_is_announced_in_time(tmp_path_factory: pytest.T
         system.stop()
         rotate(system)
         assert run("registrar", "fingerprint", "--home", system.home).stderr == ""
+
+
+def test_whoever_is_revoked_is_out_whichever_authority_has_certified_him(own_system: System) -> None:
+    system = own_system
+    system.start()
+    old, kept = system.register("old"), system.register("kept")
+    rotate(system)
+    wait_for(system, issuing(system)[0])
+    new = system.register("new")
+    for home in (old, new, kept):
+        system.post(home, CHELSEA)
+    for user in ("old", "new"):
+        assert run("registrar", "revoke", user, "--home", system.home).returncode == 0
+
+    def is_out(home: Path) -> bool:
+        done = run("publisher", "post", CHELSEA, "--home", home, environment={"SEALCAST_REPLY_TIMEOUT": "1"})
+        return "closed the connection" in done.stderr
+
+    for home in (old, new):
+        wait_until(lambda home=home: is_out(home), "a broker that has read the new lists")  # type: ignore[misc]
+    system.post(kept, CHELSEA)
+    system.stop()
