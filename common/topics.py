@@ -52,6 +52,9 @@ ALL_ENROLMENTS = f"{PREFIX}/requests/enrol/+"
 ALL_IMAGES = f"{PREFIX}/images/#"
 ALL_ANNOUNCEMENTS = f"{PREFIX}/announcements/#"
 
+# Where Mosquitto says who connects (broker/mosquitto.conf); there is nothing of the kind in MQTT itself.
+BROKER_LOG = "$SYS/broker/log/N"
+
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _CLIENT_ID = re.compile(r"[0-9a-f]{32}(-[a-z0-9-]{1,32})?")
 _LONGEST_CHANNEL = 4

@@ -18,8 +18,9 @@ from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import open_current, open_database
 from registrar.host_names import host_names
 from registrar.making import refuse_initialised
+from registrar.opening import open_handlers
 from registrar.renewing import renew_broker
-from registrar.running import Running, open_handlers
+from registrar.running import Running
 from registrar.verifying import Verification
 
 if TYPE_CHECKING:

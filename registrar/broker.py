@@ -26,6 +26,7 @@ from common.files import make_private_folder, write_private
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 CONFIGURATION = "mosquitto.conf"
 _ACCESS_RULES = ("members.acl", "enrolment.acl")
@@ -57,16 +58,17 @@ def run_broker(home: Path, doors: Doors) -> Iterator[Broker]:
     folder = _prepare(home, doors)
     log = folder / "broker.log"
     with log.open("ab") as output:
+        masking = _start_masking(output)
         process = subprocess.Popen(  # noqa: S603 - the program that was found above, with our own configuration
             [*_until_parent_ends(), program, "-c", f"config/{CONFIGURATION}"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=masking.stdin,
+            stderr=masking.stdin,
             # A Ctrl-C in the terminal is for the registrar, which ends the broker after its own work.
             start_new_session=True,
         )
-    broker = Broker(process)
+    broker = Broker(process, masking)
     try:
         _wait_until_open(process, doors, log)
         yield broker
@@ -77,8 +79,11 @@ def run_broker(home: Path, doors: Doors) -> Iterator[Broker]:
 class Broker:
     """A running mosquitto."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], masking: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._masking = masking
+        if masking.stdin is not None:
+            masking.stdin.close()  # the broker has it
 
     def reread(self) -> None:
         """Make the broker reread its CRL, access rules and certificates (measured: SIGHUP does)."""
@@ -97,6 +102,17 @@ class Broker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._masking.wait()
+
+
+def _start_masking(log: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start what writes to the log without client ids, which are secrets; it ends with the last that writes to it."""
+    return subprocess.Popen(
+        ["sed", "-u", "-E", "s/[0-9a-f]{32}/…/g"],  # noqa: S607 - POSIX has it, wherever PATH leads
+        stdin=subprocess.PIPE,
+        stdout=log,
+        start_new_session=True,
+    )
 
 
 def _prepare(home: Path, doors: Doors) -> Path:

@@ -16,6 +16,7 @@ from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar import audit
 from registrar.authority import Revocation
+from registrar.connections import Connections, end_connections
 from registrar.database import ONLY_READS, transaction
 from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
 from registrar.tokens import withdraw_all
@@ -33,6 +34,7 @@ class Revocations:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.connections = Connections(engine)
         self._reading = engine.execution_options(**{ONLY_READS: True})
 
     def revoke(self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None = None) -> list[str]:
@@ -150,6 +152,7 @@ def _revoke(session: Session, user: str, which: ColumnElement[bool], reason: Rea
     if reason != Reason.KEY_COMPROMISE:
         less_grave = and_(less_grave, CertificateRow.revocation_reason == Reason.CERTIFICATE_HOLD)
     changes = or_(CertificateRow.revoked_at.is_(None), less_grave)
+    end_connections(session, user)
     query = (
         update(CertificateRow)
         .where(which, changes)

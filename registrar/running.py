@@ -1,4 +1,4 @@
-"""A registrar that runs: its stores, its two sessions, what the broker retains, and its revocation list kept fresh."""
+"""A registrar that runs: its stores, its sessions, what the broker retains, and its revocation list kept fresh."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from common.device import read_or_make_secret
 from common.errors import SealcastError, SessionError
 from common.session import Session
 from common.settings import PACKET_MARGIN
-from registrar.accounts import Accounts
-from registrar.archive import open_archive
-from registrar.audit import AuditLog
 from registrar.auditing import Auditing
 from registrar.authority import (
     BROKER,
@@ -28,24 +25,20 @@ from registrar.authority import (
     REGISTRAR,
     REGISTRAR_KEY,
     Authority,
-    load_registrar,
 )
 from registrar.authority_files import stamp
-from registrar.catalogue import Catalogue
 from registrar.crls import issue_when_due
-from registrar.database import open_current
-from registrar.deletions import Deletions
+from registrar.ending import Ending
 from registrar.ends import Reminder
 from registrar.enforcing import Enforcement
-from registrar.handlers import Handlers
+from registrar.opening import open_handlers
 from registrar.passwords import PasswordPool
 from registrar.renewing import note_renewed, renew_when_due
 from registrar.retained import rebuild
-from registrar.revocations import Revocations
 from registrar.service import Service
-from registrar.tokens import Tokens
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -55,6 +48,7 @@ if TYPE_CHECKING:
     from common.console import Stop
     from common.settings import Settings
     from registrar.broker import Broker
+    from registrar.handlers import Handlers
 
 _LOOK_SECONDS = 1.0  # how often the broker, certificates and who is revoked are looked after
 _CLEAR_SECONDS = 5.0  # how often what may wait a little is done: clearing away, the log, a rebuilding that failed
@@ -77,6 +71,7 @@ class Running:
     _enforcement: Enforcement = field(init=False)
     _reminder: Reminder = field(default_factory=Reminder)
     _auditing: Auditing = field(init=False)
+    _ending: Ending = field(init=False)
 
     def __post_init__(self) -> None:
         self._enforcement = Enforcement(self.handlers, console.now)
@@ -106,8 +101,15 @@ class Running:
             self._session(address, "registrar", maximum_packet_size=images) as members,
             # The broker keeps whatever is larger than a request from this session.
             self._session(address, "enrolments", maximum_packet_size=requests) as enrolment,
+            # Neither is held up by who comes and goes.
+            self._session(address, "connections", maximum_packet_size=requests) as log,
             contextlib.closing(PasswordPool(self.settings)) as passwords,
         ):
+            connections = self.handlers.revocations.connections
+            self._ending = Ending(
+                connections, log, lambda client_id: self._take_over_session(address, client_id), console.now
+            )
+            self._ending.subscribe()
             service = Service(self.handlers, members, enrolment, passwords, console.now)
             with contextlib.closing(service):
                 service.publish_trust(self.handlers.authority)
@@ -148,21 +150,18 @@ class Running:
             if not service.clear_away():
                 ended.wait(_CLEAR_SECONDS)
 
-        def audit() -> None:
-            self._auditing.look(service.retain)
-            ended.wait(_CLEAR_SECONDS)
-
-        def look_after() -> None:
-            self._look_after(service)
-            ended.wait(_LOOK_SECONDS)
-
-        works = {
-            "enrolments": service.enrolment_door.serve,
-            "clearing": clear_away,
-            "audit": audit,
-            "looking": look_after,
+        works: dict[str, tuple[Callable[[], None], float]] = {
+            "enrolments": (service.enrolment_door.serve, 0),
+            "clearing": (clear_away, 0),
+            "audit": (lambda: self._auditing.look(service.retain), _CLEAR_SECONDS),
+            "looking": (lambda: self._look_after(service), _LOOK_SECONDS),
+            "connections": (self._ending.watch, 0),
+            "ending": (self._ending.end, _LOOK_SECONDS),
         }
-        beside = [threading.Thread(target=_until(ended, work), name=name, daemon=True) for name, work in works.items()]
+        beside = [
+            threading.Thread(target=_until(ended, work, pause), name=name, daemon=True)
+            for name, (work, pause) in works.items()
+        ]
         for thread in beside:
             thread.start()
         next_look = time.monotonic()
@@ -181,14 +180,11 @@ class Running:
 
     def _look_after(self, service: Service) -> None:
         """Renew and issue what is due, and have everybody know what is new and who is revoked."""
-        try:
-            self._note(_renew_when_due(self.handlers.authority))
-            self.issue_crls_when_due()
-            self._take_over(service)
-            self._enforcement.follow(service.retain)
-            self._reminder.remind(self.handlers.authority, console.now())
-        except Exception:  # noqa: BLE001 - whatever it is, who is revoked next has to be shut out; the log has all of it
-            _log.exception("failed to look after the authority")
+        self._note(_renew_when_due(self.handlers.authority))
+        self.issue_crls_when_due()
+        self._take_over(service)
+        self._enforcement.follow(service.retain)
+        self._reminder.remind(self.handlers.authority, console.now())
 
     def _note(self, renewed: dict[str, x509.Certificate]) -> None:
         try:
@@ -231,15 +227,21 @@ class Running:
     def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
         """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
         secret = read_or_make_secret(self.home)
-        authorities = self.handlers.authority.ca_pem
-        context = verified_context(authorities, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
         options = session_options(
             self.settings,
             expiry=self.settings.registrar_session_seconds if lasting else 0,
             maximum_packet_size=maximum_packet_size,
             manual_acknowledgement=lasting,
         )
-        return Session(address, f"{secret}-{role}", context, options)
+        return Session(address, f"{secret}-{role}", self._context(), options)
+
+    def _take_over_session(self, address: Address, client_id: str) -> Session:
+        """Return a session in the place of a member's, of which nothing stays."""
+        return Session(address, client_id, self._context(), session_options(self.settings, quiet=True))
+
+    def _context(self) -> ssl.SSLContext:
+        authorities = self.handlers.authority.ca_pem
+        return verified_context(authorities, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
 
     def _rebuild(self, address: Address, wanted: threading.Event, ended: threading.Event) -> None:
         """Rebuild what the broker retains each time it may have lost it; where that fails, try again."""
@@ -258,20 +260,6 @@ class Running:
                 _log.info("the broker retained all but %d messages", published)
 
 
-def open_handlers(
-    home: Path, settings: Settings, *, database: str, archive: str, make_archive: bool = True
-) -> Handlers:
-    """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
-    authority = Authority.load(home, settings)
-    key, _ = load_registrar(home)
-    engine = open_current(database)
-    store = open_archive(archive, make=make_archive)
-    store.sweep(console.now())
-    accounts, revocations, deletions, tokens = Accounts(engine), Revocations(engine), Deletions(engine), Tokens(engine)
-    log, catalogue = AuditLog(engine), Catalogue(engine)
-    return Handlers(authority, key, accounts, revocations, deletions, tokens, log, catalogue, store, settings)
-
-
 def _renew_when_due(authority: Authority) -> dict[str, x509.Certificate]:
     """Renew the certificates of registrar and broker in time; what keeps them from it is logged, as above."""
     try:
@@ -281,9 +269,14 @@ def _renew_when_due(authority: Authority) -> dict[str, x509.Certificate]:
         return {}
 
 
-def _until(ended: threading.Event, work: Callable[[], None]) -> Callable[[], None]:
+def _until(ended: threading.Event, work: Callable[[], None], pause: float) -> Callable[[], None]:
     def repeat() -> None:
         while not ended.is_set():
-            work()
+            try:
+                work()
+                ended.wait(pause)
+            except Exception:  # noqa: BLE001 - nothing that it meets ends the work; the log has the whole of it
+                _log.exception("failed in %s", threading.current_thread().name)
+                ended.wait(_LOOK_SECONDS)
 
     return repeat

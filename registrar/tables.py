@@ -89,6 +89,16 @@ class CertificateRow(Table):
     crl_number: Mapped[int | None] = mapped_column(BigInteger, index=True)
 
 
+class ConnectionRow(Table):
+    """A client id with which a user was connected last; ``to_end`` says that its session is to be ended."""
+
+    __tablename__ = "connections"
+    client_id: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    user_name: Mapped[str] = mapped_column(String(32), index=True)
+    connected_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    to_end: Mapped[bool] = mapped_column(index=True)
+
+
 class CrlNumberRow(Table):
     """The number of the latest CRL: one row."""
 

@@ -156,6 +156,22 @@ def test_a_reply_reaches_its_client_alone(doorway: Doorway) -> None:
         assert drain(alice) == []
 
 
+def test_who_connects_and_how_is_for_the_registrar_alone(doorway: Doorway) -> None:
+    others = ("alice", "anonymous")
+    with contextlib.ExitStack() as stack:
+        sessions = {who: stack.enter_context(doorway.session(who)) for who in ("registrar", *others)}
+        for session in sessions.values():
+            session.subscribe(topics.BROKER_LOG, "$SYS/#")
+            session.follow(topics.TRUST_CRL)
+        with doorway.session("bob") as bob:
+            sessions["registrar"].publish(topics.TRUST_CRL, b"end").result(10)
+        for session in sessions.values():
+            assert session.latest(topics.TRUST_CRL) == b"end"
+        read = {who: b"".join(message.payload for message in drain(session)) for who, session in sessions.items()}
+        assert bob.client_id.encode() in read["registrar"]
+        assert [read[who] for who in others] == [b"", b""]
+
+
 def test_the_members_door_demands_a_certificate(doorway: Doorway) -> None:
     context = verified_context(certificates.to_pem(doorway.authority.root))
     with pytest.raises(SessionError) as caught, Session(Address("localhost", doorway.doors.port), "f" * 32, context):
