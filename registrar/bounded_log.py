@@ -35,7 +35,8 @@ class BoundedLog:
     def tell_the_rest(self, now: dt.datetime) -> None:
         """Say what was left out, once a minute; to be called now and then."""
         with self._lock:
-            if self._begin is not None and dt.timedelta(0) <= now - self._begin < _WINDOW:
+            # What has waited for its hash comes with an earlier time: that begins no new minute.
+            if self._begin is not None and abs(now - self._begin) < _WINDOW:
                 return
             counts, self._counts, self._begin = self._counts, collections.Counter(), now
         for kind, count in counts.items():

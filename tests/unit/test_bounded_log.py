@@ -50,6 +50,13 @@ def test_a_clock_that_is_set_back_silences_nothing(log: BoundedLog, caplog: pyte
     assert caplog.messages == ["refused"] * 3 + ["refused again", "refused"]
 
 
+def test_lines_that_have_waited_begin_no_new_minute(log: BoundedLog, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(10):
+        log.warning("dropped", now=NOW)
+        log.warning("refused", now=NOW - 0.1 * MINUTE)
+    assert sorted(caplog.messages) == ["dropped"] * 3 + ["refused"] * 3
+
+
 def test_what_went_wrong_is_shown(log: BoundedLog, caplog: pytest.LogCaptureFixture) -> None:
     try:
         int("the cause")
