@@ -18,7 +18,7 @@ from common.errors import ConfigurationError, VerificationError
 from common.files import reason
 from common.identity import Identity, certificate_in, check_own, save_enrolment
 from common.key_files import no_passphrase
-from common.registrar_client import read_reply, untrusted_registrar
+from common.replies import read_reply, untrusted_registrar
 from common.revocation_lists import read_crls
 from common.session import Session
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset(
-    {"all", "caption", "channel", "cipher", "count", "expires", "inbox", "keep_metadata", "queue", "to"}
+    {"all", "caption", "channel", "cipher", "count", "expires", "inbox", "keep_metadata", "queue", "to", "yes"}
 )
 
 _KEY_SIZES = (2048, 3072, 4096)  # bits

@@ -18,8 +18,9 @@ from pydantic import SecretStr
 from common import certificates, messages, topics
 from common.arrivals import REPLY_LOST_CODE
 from common.enveloping import Cipher, encrypt
-from common.errors import RefusedError, SealcastError, SessionError, VerificationError
-from common.signing import sign, verify_signature
+from common.errors import SealcastError, SessionError, VerificationError
+from common.replies import read_reply, untrusted_registrar, untrusted_reply
+from common.signing import sign
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from common.arrivals import Message
-    from common.certificates import Trust
     from common.identity import Identity
     from common.session import Session
     from common.topics import ImageTopic
@@ -127,9 +127,9 @@ class RegistrarClient:
             )
             part = self._ask(request, messages.FetchResult)
             if not part.data or part.offset != len(sealed):
-                raise _untrusted("it has another part of the image than was asked for")
+                raise untrusted_reply("it has another part of the image than was asked for")
             if not len(sealed) + len(part.data) <= part.sealed_size <= maximum_size:
-                raise _untrusted("it is about an image that is too large")
+                raise untrusted_reply("it is about an image that is too large")
             sealed += part.data
             if len(sealed) == part.sealed_size:
                 if hashlib.sha256(sealed).hexdigest() != part.sha256_sealed:
@@ -162,6 +162,13 @@ class RegistrarClient:
             new_password=SecretStr(new),
         )
         return self._ask(request, messages.PasswordResult)
+
+    def delete_account(self, password: str) -> messages.DeleteResult:
+        """Have one's account deleted; where it was before, that is the refusal ``deleted``."""
+        request = messages.DeleteRequest(
+            topic=self._topic("delete"), sent_at=self._clock(), password=SecretStr(password)
+        )
+        return self._ask(request, messages.DeleteResult)
 
     def renew_when_due(self) -> None:
         """Renew the certificate once two thirds of its life are over, unless another program in the folder just has.
@@ -246,48 +253,3 @@ class RegistrarClient:
             result, signer = read_reply(reply, request, sent, kind, trust=self._identity.trust, now=now)
         self._identity.accept_registrar(signer, now=now)
         return result
-
-
-def read_reply(
-    reply: bytes, request: messages.Request, sent: bytes, kind: type[AnyResult], *, trust: Trust, now: dt.datetime
-) -> tuple[AnyResult, x509.Certificate]:
-    """Return the result of a reply, and the registrar's certificate that signed it.
-
-    ``sent`` is the request as it was published. Raises VerificationError unless the registrar signed the reply for
-    this request, and RefusedError where the reply is a refusal.
-    """
-    try:
-        signed = verify_signature(reply, with_image_header=False)
-        certificates.check_registrar(signed.certificate, trust, now=now)
-        answer = messages.read(messages.Reply, signed.content)
-    except VerificationError as error:
-        raise _untrusted(error.reason) from error
-    expected = (request.operation, request.nonce, hashlib.sha256(sent).hexdigest())
-    if (answer.operation, answer.nonce, answer.request_sha256) != expected:
-        raise _untrusted("it is for another request")
-    if answer.error is not None:
-        refusal = answer.error
-        raise RefusedError(refusal.message, hint=refusal.hint, code=refusal.code, retry_after=refusal.retry_after)
-    if not isinstance(answer.result, kind):
-        raise _untrusted("it has no result of its kind")
-    return answer.result, signed.certificate
-
-
-def untrusted_registrar(reason: str) -> VerificationError:
-    """Return the error for a certificate that is not the registrar's."""
-    return VerificationError(
-        reason,
-        message="the registrar's certificate could not be verified",
-        code="untrusted_registrar",
-        hint="do not go on; ask who runs the registrar",
-    )
-
-
-def _untrusted(reason: str) -> VerificationError:
-    return VerificationError(
-        reason,
-        message="the registrar's reply could not be verified",
-        hint="check this device's clock, and try again; if it stays so, the broker or somebody on the way alters "
-        "what the registrar says",
-        code="untrusted_reply",
-    )

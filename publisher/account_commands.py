@@ -1,4 +1,4 @@
-"""The commands with which members decide about their own accounts: password."""
+"""The commands with which members decide about their own accounts: password, delete-account."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
-from common import console
+from common import console, messages
+from common.confirming import YesOption, demand_user_name
 from common.connection import Address, session_options
 from common.console import (
     DEFAULT_BROKER,
@@ -19,6 +20,7 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.errors import SessionError
 from common.identity import Identity
 from common.member_commands import member_session
 from common.passphrases import PassphraseFileOption, Passphrases
@@ -35,7 +37,7 @@ PasswordStdinOption = Annotated[bool, option("--password-stdin", help="Read the 
 
 
 def add_account_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add password to the program."""
+    """Add password and delete-account to the program."""
 
     @app.command()
     def password(
@@ -61,6 +63,44 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
             user=identity.user,
             changed_at=changed.changed_at.isoformat(),
         )
+
+    @app.command("delete-account")
+    def delete_account(
+        *,
+        yes: YesOption = False,
+        password_stdin: PasswordStdinOption = False,
+        passphrase_file: PassphraseFileOption = None,
+        broker: BrokerOption = DEFAULT_BROKER,
+        port: PortOption = DEFAULT_PORT,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Delete your account on all devices, with all that you have posted, for good; nobody gets its name again."""
+        console.start_logging(verbose=verbose)
+        identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
+        demand_user_name(identity.user, yes=yes)
+        secret = console.read_password(from_stdin=password_stdin, prompt="Password", confirm=False)
+        with _registrar(identity, Address(broker, port)) as registrar:
+            deleted = _delete(registrar, secret)
+        Printer(as_json=json).event(
+            f"deleted    {identity.user}; images to be removed: {deleted.images}\n"
+            f"The identity in {identity.home.absolute()} is of no use any more. Nothing was deleted on this device, "
+            "and the pictures that you and others have saved stay where they are.",
+            event="deleted",
+            user=identity.user,
+            deleted_at=deleted.deleted_at.isoformat(),
+            images=deleted.images,
+        )
+
+
+def _delete(registrar: RegistrarClient, password: str) -> messages.DeleteResult:
+    try:
+        return registrar.delete_account(password)
+    except SessionError as error:
+        # It may have been done: then the registrar answers this device no more.
+        hint = "the account may be deleted all the same: then this device is let in no more, and logging in fails"
+        raise SessionError(error.message, hint=hint, code=error.code) from error
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from registrar.passwords import PasswordPool
     from registrar.requests import SignedRequest
 
-CONFIDENTIAL_OPERATIONS = ("password",)
+CONFIDENTIAL_OPERATIONS = ("password", "delete")
 _log = logging.getLogger(__name__)
 
 
@@ -70,10 +70,11 @@ class Confidential:
             request = read_fresh(
                 signed.json, topic=message.topic, operation=asked.operation, settings=self._settings, now=now
             )
-            if not isinstance(request, messages.PasswordRequest):
+            if not isinstance(request, messages.PasswordRequest | messages.DeleteRequest):
                 raise RefusedError(f"{asked.operation} is not done on this topic", code="wrong_topic")
             self._nonces.demand_new(request.nonce, now)
-            self._handlers.check_new_password(request, signed.user)
+            if isinstance(request, messages.PasswordRequest):
+                self._handlers.check_new_password(request, signed.user)
             self._passwords.submit(self._act, message, request, signed, self._count(signed, now), now)
         except SealcastError as error:
             self._refuse(message, signed, error, now)
@@ -90,13 +91,16 @@ class Confidential:
     def _act(
         self,
         message: Message,
-        request: messages.PasswordRequest,
+        request: messages.PasswordRequest | messages.DeleteRequest,
         signed: SignedRequest,
         counted: str,
         now: dt.datetime,
     ) -> None:
         try:
-            outcome = self._handlers.change_password(request, signed.user, now=now)
+            if isinstance(request, messages.PasswordRequest):
+                outcome = self._handlers.change_password(request, signed.user, now=now)
+            else:
+                outcome = self._handlers.delete(request, signed.user, now=now)
             self._logins.forgive(counted)
             self._answers.give(message, request, outcome, sent=message.payload, now=now)
         except SealcastError as error:

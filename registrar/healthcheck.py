@@ -19,7 +19,7 @@ from common.console import DEFAULT_BROKER, DEFAULT_ENROL_PORT, BrokerOption, Enr
 from common.device import anonymous_client_id
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError
-from common.registrar_client import read_reply
+from common.replies import read_reply
 from common.session import Session
 from common.settings import Settings, load_settings
 from registrar.authority import Authority, load_registrar

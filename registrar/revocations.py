@@ -48,11 +48,12 @@ class Revocations:
             return _revoke_device(session, user, fingerprint, reason, now)
 
     def demand_standing(self, user: str, fingerprint: str) -> None:
-        """Raise RefusedError, ``revoked``, where the user or this certificate is revoked."""
+        """Raise RefusedError, ``revoked`` or ``deleted``, where the user or this certificate is revoked."""
         account = exists().where(AccountRow.user_name == user, AccountRow.revoked_at.is_not(None))
         certificate = exists().where(CertificateRow.fingerprint == fingerprint, CertificateRow.revoked_at.is_not(None))
         with transaction(self._reading) as session:
             if session.scalar(select(or_(account, certificate))):
+                find_account(session, user)
                 raise RefusedError(
                     f"{user} is not a member any more, or this device was revoked",
                     hint="ask whoever runs the registrar",

@@ -12,6 +12,7 @@ from common.messages.requests import (
     STORE_REQUEST,
     BaseRequest,
     ConfidentialRequest,
+    DeleteRequest,
     EnrolRequest,
     FetchRequest,
     ListRequest,
@@ -28,6 +29,7 @@ from common.messages.requests import (
     read_request,
 )
 from common.messages.results import (
+    DeleteResult,
     EnrolmentWords,
     EnrolResult,
     FetchResult,
@@ -54,6 +56,8 @@ __all__ = [
     "AuditHead",
     "BaseRequest",
     "ConfidentialRequest",
+    "DeleteRequest",
+    "DeleteResult",
     "EnrolRequest",
     "EnrolResult",
     "EnrolmentWords",

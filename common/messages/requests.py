@@ -114,6 +114,13 @@ class PasswordRequest(ConfidentialRequest):
     new_password: Secret
 
 
+class DeleteRequest(ConfidentialRequest):
+    """Ask that one's account be deleted, with all that it owns."""
+
+    operation: Literal["delete"] = "delete"
+    password: Secret
+
+
 Request = Annotated[
     EnrolRequest
     | RenewRequest
@@ -123,7 +130,8 @@ Request = Annotated[
     | FetchRequest
     | ListRequest
     | RemoveRequest
-    | PasswordRequest,
+    | PasswordRequest
+    | DeleteRequest,
     Field(discriminator="operation"),
 ]
 

@@ -92,6 +92,13 @@ class PasswordResult(Message):
     changed_at: Time
 
 
+class DeleteResult(Message):
+    """The account is deleted; its ``images`` are being removed."""
+
+    deleted_at: Time
+    images: Size
+
+
 Result = (
     EnrolResult
     | RenewResult
@@ -102,6 +109,7 @@ Result = (
     | ListResult
     | RemoveResult
     | PasswordResult
+    | DeleteResult
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Membership(Stores):
-    """The operation ``password``."""
+    """The operations ``password`` and ``delete``."""
 
     __slots__ = ()
 
@@ -35,6 +35,15 @@ class Membership(Stores):
             self.audit.login_failures.note(user, now)
             raise wrong_password()
         return Outcome(messages.PasswordResult(changed_at=now))
+
+    def delete(self, request: messages.DeleteRequest, user: str, *, now: dt.datetime) -> Outcome:
+        """Delete the account of who knows its password; costs one Argon2id. Raises RefusedError."""
+        known = self.accounts.password_hash(user) or passwords.LOCKED
+        if not passwords.verify_password(request.password.get_secret_value(), known):
+            self.audit.login_failures.note(user, now)
+            raise wrong_password()
+        deletion = self.deletions.delete(user, now, known=known)
+        return Outcome(messages.DeleteResult(deleted_at=deletion.deleted_at, images=deletion.images))
 
 
 def wrong_password() -> RefusedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raw_clients import CHELSEA, watching
@@ -11,7 +12,7 @@ from system import PASSWORD, System, run, wait_until
 from common import topics
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import subprocess
 
 IMPATIENT = {"SEALCAST_REPLY_TIMEOUT": "1"}
 NAME = "a name that nobody else gives.jpg"
@@ -89,6 +90,48 @@ def test_what_was_begun_while_nobody_served_is_done_then_and_the_database_keeps_
     assert [text in database for text in (left, NAME.encode(), own["sha256"].encode())] == [False, False, False]
 
 
+def delete_own(
+    home: Path, password: str, *options: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    arguments = ("--password-stdin", "--home", home, *options)
+    return run("publisher", "delete-account", *arguments, stdin=password + "\n", environment=environment)
+
+
+def test_a_member_deletes_the_account_and_keeps_what_is_on_this_device(own_system: System) -> None:
+    own_system.start()
+    home, reader = own_system.register("going"), own_system.register("reading")
+    (own,) = own_system.post(home, CHELSEA)
+    with own_system.subscriber(reader, "--count", "1") as daemon:
+        saved = daemon.wait_for("saved")["path"]
+    before = sorted(path.name for path in home.iterdir())
+    with watching(own_system) as watcher:
+        wrong = delete_own(home, PASSWORD[::-1], "--yes")
+        done = delete_own(home, PASSWORD, "--yes", "--json")
+        seen = watcher.look()
+    assert (wrong.returncode, wrong.stderr.splitlines()[0]) == (1, "error: the password is wrong")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["event"], answer["user"], answer["images"]) == ("deleted", "going", 1)
+    wait_until(lambda: own["image_id"] not in stored_files(own_system), "its image is removed")
+
+    def again() -> str:
+        return delete_own(home, PASSWORD, "--yes", environment=IMPATIENT).stderr
+
+    wait_until(lambda: "closed the connection" in again(), "it is out")
+    assert sorted(path.name for path in home.iterdir()) == before
+    assert Path(saved).exists()
+    assert own_system.try_to_register("going", own_system.home_of("going-2")).returncode == 1
+    own_system.stop()
+    assert own_system.daemon is not None
+    assert sum("/requests/delete/going/" in message.topic for message in seen) == 2
+    log = "".join(own_system.daemon.errors).encode()
+    files = [path for path in own_system.home.rglob("*") if path.is_file()]
+    haystack = b"\n".join([log, *(path.read_bytes() for path in files), *(message.payload for message in seen)])
+    assert b"going" in haystack
+    for secret in (PASSWORD, PASSWORD[::-1]):
+        assert secret.encode() not in haystack
+
+
 def test_it_has_to_be_meant(system: System) -> None:
     system.register("unsure")
     done = run("registrar", "delete", "unsure", "--home", system.home)
@@ -96,4 +139,7 @@ def test_it_has_to_be_meant(system: System) -> None:
     assert done.stderr == "error: there is no terminal to ask whether it is meant\nhint: use --yes\n"
     done = run("registrar", "delete", "nobody-there", "--yes", "--home", system.home)
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: there is no user 'nobody-there'")
+    done = delete_own(system.home_of("unsure"), PASSWORD)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: there is no terminal to ask whether it is meant\nhint: use --yes\n"
     system.register("unsure", "unsure-2")

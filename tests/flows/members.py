@@ -19,7 +19,7 @@ from common.decoding.inspection import inspect
 from common.enveloping import Cipher
 from common.errors import SealcastError, SessionError
 from common.identity import Identity
-from common.registrar_client import AnyResult, RegistrarClient
+from common.registrar_client import RegistrarClient
 from common.sealing import seal
 from common.topics import ImageTopic
 from publisher.courier import Courier
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from flows.simulator import SimulatedSession
     from flows.world import World
+
+    from common.replies import AnyResult
 
 PAGE = 2  # entries of the catalogue in one reply, so that there are many
 INSPECT = functools.partial(inspect, maximum_pixels=10_000)

@@ -13,7 +13,8 @@ from common import messages, topics
 from common.connection import SessionOptions
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError, SessionError
-from common.registrar_client import RegistrarClient, read_reply
+from common.registrar_client import RegistrarClient
+from common.replies import read_reply
 from common.signing import sign
 from registrar import passwords
 

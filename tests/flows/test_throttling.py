@@ -17,7 +17,7 @@ from common.device import anonymous_client_id
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError, SessionError
 from common.invitation import CODE_BYTES, new_token
-from common.registrar_client import read_reply
+from common.replies import read_reply
 from registrar import enrolment_door, passwords
 
 if TYPE_CHECKING:

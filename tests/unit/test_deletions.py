@@ -93,7 +93,7 @@ def test_nobody_gets_in_by_a_deleted_account_and_nobody_gets_its_name(
     assert accounts.password_hash("alice") == LOCKED
     assert accounts.certificates_of("alice", LATER) == []
     assert Revocations(engine).listed(LATER)[1] == [Revocation(certificate, LATER, Reason.CESSATION_OF_OPERATION)]
-    refused("revoked", lambda: Revocations(engine).demand_standing("alice", fingerprint(certificate)))
+    refused("deleted", lambda: Revocations(engine).demand_standing("alice", fingerprint(certificate)))
     refused("user_exists", lambda: accounts.create("alice", "another's hash", LATER))
     refused("revoked", lambda: accounts.add_certificate("alice", certificate, LATER))
     refused("login_failed", lambda: accounts.set_password("alice", "another hash", LATER))

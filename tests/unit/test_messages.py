@@ -34,6 +34,7 @@ REQUESTS: list[messages.Request] = [
     messages.ListRequest(**COMMON, order="oldest", mark=None, limit=100),
     messages.RemoveRequest(**COMMON, image_id=IMAGE_ID),
     messages.PasswordRequest(**COMMON, old_password=SecretStr("an old one"), new_password=SecretStr("a new one")),
+    messages.DeleteRequest(**COMMON, password=SecretStr("a password")),
 ]
 
 

@@ -21,7 +21,8 @@ from common.device import KEY, Device
 from common.errors import RefusedError, SessionError, VerificationError
 from common.files import write_private
 from common.identity import CRL, Identity, save_enrolment
-from common.registrar_client import RegistrarClient, read_reply
+from common.registrar_client import RegistrarClient
+from common.replies import read_reply
 from common.signing import sign, verify_signature
 from registrar.requests import Replies
 
