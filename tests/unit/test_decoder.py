@@ -85,7 +85,8 @@ def test_an_image_that_takes_too_much_memory_is_refused_and_the_next_is_not() ->
         assert decoder.inspect(data).width == 5_000
 
 
-def test_an_image_that_takes_too_long_is_refused_and_the_next_is_not() -> None:
+def test_an_image_that_takes_too_long_is_refused_and_the_next_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_BUSY", 1_000)  # by the clock there is time enough
     with Decoder(Settings(decoding_seconds=1, maximum_pixels=10**11)) as decoder:
         error = refusal(decoder, pictures.slow_gif())
         assert error.code == "too_many_pixels"
@@ -105,14 +106,23 @@ def test_processor_time_is_of_each_image_not_of_all_together() -> None:
 def test_a_process_that_does_nothing_is_given_up_and_the_next_is_not(
     decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert decoder.inspect(GOOD) == FACTS
-    monkeypatch.setattr(asking, "_BUSY", 0.01)
-    process = process_of(decoder)
-    os.kill(process, signal.SIGSTOP)
-    assert refusal(decoder, GOOD).code == "too_many_pixels"
-    assert not is_running(process)
-    monkeypatch.undo()
-    assert decoder.inspect(GOOD) == FACTS
+    large = pictures.plain("image/bmp", pictures.Image.new("RGB", (300, 300)))  # more than the socket takes by itself
+    for data in (GOOD, large):
+        assert decoder.inspect(GOOD) == FACTS
+        process = process_of(decoder)
+        with monkeypatch.context() as patch:
+            patch.setattr(asking, "_BUSY", 0.01)
+            os.kill(process, signal.SIGSTOP)
+            assert refusal(decoder, data).code == "too_many_pixels"
+        assert not is_running(process)
+    assert decoder.inspect(large).width == 300
+
+
+def test_a_process_that_goes_on_answering_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_program(monkeypatch, tmp_path, "echo '{}'; read -r request; while printf x; do sleep 0.1; done")
+    monkeypatch.setattr(asking, "_BUSY", 0.02)
+    with Decoder(Settings()) as decoder:
+        assert refusal(decoder, GOOD).code == "too_many_pixels"
 
 
 def test_a_process_that_was_killed_is_replaced_between_images_and_in_the_middle_of_one(decoder: Decoder) -> None:
