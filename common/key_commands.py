@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from common import console
-from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.console import HomeOption, JsonOption, Printer, VerboseOption
 from common.device import KEY, Device
-from common.passphrases import PassphraseFileOption, Passphrases
+from common.passphrases import NewPassphraseFileOption, PassphraseFileOption, Passphrases, RemoveOption
 
 if TYPE_CHECKING:
     import typer
@@ -20,10 +20,8 @@ def add_key_commands(app: typer.Typer, default_home: Path) -> None:
     @app.command()
     def passphrase(
         *,
-        new_passphrase_file: Annotated[
-            Path | None, option("--new-passphrase-file", help="A file whose first line is the new passphrase.")
-        ] = None,
-        remove: Annotated[bool, option("--remove", help="Leave the key without a passphrase.")] = False,
+        new_passphrase_file: NewPassphraseFileOption = None,
+        remove: RemoveOption = False,
         passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,

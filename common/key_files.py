@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from common import keys, pkcs8
+from common import keys
 from common.errors import ConfigurationError
 from common.files import read_private
+from common.pkcs8 import is_encrypted
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -21,19 +22,27 @@ LONGEST_PASSPHRASE = 1024  # bytes; OpenSSL takes no more
 
 
 def read_key(
-    path: Path, passphrase: Passphrase, damaged: Callable[[Path], ConfigurationError]
+    path: Path,
+    passphrase: Passphrase,
+    damaged: Callable[[Path], ConfigurationError],
+    read: Callable[[Path], bytes] = read_private,
 ) -> tuple[rsa.RSAPrivateKey, bytes | None]:
     """Return the key in a file, and its passphrase if it has one.
 
     Raises ConfigurationError: ``wrong_passphrase`` where the passphrase does not open it, ``exposed_key`` where others
     may read it, and what ``damaged`` returns where it is no key.
     """
-    pem = read_private(path)
-    given = passphrase(path) if pkcs8.is_encrypted(pem) else None
+    pem = read(path)
+    given = passphrase(path) if is_encrypted(pem) else None
     try:
         return keys.read(pem, given), given
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise damaged(path) if given is None else wrong_passphrase(path) from error
+
+
+def passphrase_of(path: Path, passphrase: Passphrase) -> bytes | None:
+    """Return the passphrase of a key file, None for one that is not encrypted."""
+    return passphrase(path) if is_encrypted(read_private(path)) else None
 
 
 def no_passphrase(path: Path) -> bytes:

@@ -21,6 +21,11 @@ PassphraseFileOption = Annotated[
     Path | None, option("--passphrase-file", help="A file whose first line is the passphrase of the key.")
 ]
 
+NewPassphraseFileOption = Annotated[
+    Path | None, option("--new-passphrase-file", help="A file whose first line is the new passphrase.")
+]
+RemoveOption = Annotated[bool, option("--remove", help="Leave the key without a passphrase.")]
+
 
 class Passphrases:
     """Gives the passphrase of key files: the first line of ``file``, else SEALCAST_PASSPHRASE, else what is typed.

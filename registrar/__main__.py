@@ -22,6 +22,7 @@ from common.console import (
     VerboseOption,
     option,
 )
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from registrar import authority
 from registrar.account_commands import add_account_commands
@@ -39,7 +40,7 @@ from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
 from registrar.database import open_database
 from registrar.deletion_commands import add_deletion_commands
-from registrar.making import create
+from registrar.making import create, refuse_initialised
 from registrar.revocation_commands import add_revocation_commands
 from registrar.running import Running
 
@@ -59,6 +60,10 @@ def init(
     ] = None,
     database: DatabaseOption = None,
     archive: ArchiveOption = None,
+    with_passphrase: Annotated[
+        bool, option("--with-passphrase", help="Encrypt the keys of the authority and the registrar with a passphrase.")
+    ] = False,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -66,10 +71,26 @@ def init(
     """Make the certificate authority, the broker's certificate and the registrar's."""
     console.start_logging(verbose=verbose)
     printer = Printer(as_json=json)
+    passphrases = Passphrases(passphrase_file)
     if from_backup is None:
-        made = create(home, hosts=host or [], settings=load_settings(home), now=console.now())
+        refuse_initialised(home)
+        made = create(
+            home,
+            hosts=host or [],
+            settings=load_settings(home),
+            now=console.now(),
+            passphrase=passphrases.new() if with_passphrase else None,
+        )
     else:
-        made = restore_from(from_backup, home, hosts=host or [], database=database, archive=archive, printer=printer)
+        made = restore_from(
+            from_backup,
+            home,
+            hosts=host or [],
+            database=database,
+            archive=archive,
+            passphrase=passphrases,
+            printer=printer,
+        )
     # Where they are is known to every later command.
     if places := {name: value for name, value in (("database", database), ("archive", archive)) if value}:
         console.remember(home, **places)
@@ -94,6 +115,7 @@ def serve(
     enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
     database: DatabaseOption = None,
     archive: ArchiveOption = None,
+    passphrase_file: PassphraseFileOption = None,
     home: HomeOption = HOME,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -102,7 +124,13 @@ def serve(
     console.start_logging(verbose=verbose)
     stop = Stop()
     settings = load_settings(home)
-    running = Running.prepare(home, settings, database=database_url(home, database), archive=archive_url(home, archive))
+    running = Running.prepare(
+        home,
+        settings,
+        database=database_url(home, database),
+        archive=archive_url(home, archive),
+        passphrase=Passphrases(passphrase_file),
+    )
     printer = Printer(as_json=json)
     fingerprint = certificates.fingerprint(running.handlers.authority.root)
     with contextlib.ExitStack() as stack:
@@ -124,7 +152,7 @@ def members(
 ) -> None:
     """List the members and their devices."""
     console.start_logging(verbose=verbose)
-    authority.Authority.load(home, load_settings(home))
+    authority.read_root(home)
     printer = Printer(as_json=json)
     for member in Accounts(open_database(database_url(home, database))).members(console.now()):
         since = f"{member.created_at:%Y-%m-%d %H:%M}"

@@ -29,7 +29,7 @@ from common.option_values import parse_lifetime, parser
 from common.settings import load_settings
 from registrar.accounts import Accounts
 from registrar.archive_commands import DatabaseOption, database_url
-from registrar.authority import Authority
+from registrar.authority import read_root
 from registrar.database import open_current
 from registrar.qr import draw
 from registrar.tokens import Tokens
@@ -64,7 +64,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         """Invite somebody to register, once: prints a line that says all that `publisher register` needs."""
         console.start_logging(verbose=verbose)
         settings = load_settings(home)
-        pin = certificates.fingerprint(Authority.load(home, settings).root)
+        pin = certificates.fingerprint(read_root(home))
         if settings.registration == "closed":
             raise ConfigurationError(
                 "the registrar is closed, so nobody could use an invitation",
@@ -97,7 +97,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """List the invitations that are open; what they say is not kept."""
         console.start_logging(verbose=verbose)
-        Authority.load(home, load_settings(home))
+        read_root(home)
         printer = Printer(as_json=json)
         tokens = Tokens(open_current(database_url(home, database)))
         if withdraw is not None:
@@ -127,7 +127,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """Let a member set a new password, once: prints a code for `publisher register USER --code CODE`."""
         console.start_logging(verbose=verbose)
-        Authority.load(home, load_settings(home))
+        read_root(home)
         now, token = console.now(), new_token(CODE_BYTES)
         accounts = Accounts(open_current(database_url(home, database)))
         accounts.add_reset_code(user, token, now=now, expires_at=now + expires, lock=lock)

@@ -11,9 +11,10 @@ from common import console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.errors import SealcastError
 from common.files import make_private_folder
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from registrar.archive import open_archive
-from registrar.authority import Authority, is_unfinished
+from registrar.authority import Authority, is_unfinished, read_root
 from registrar.backup import DATABASE, back_up, open_backup, restore
 from registrar.database import open_current, open_database
 from registrar.host_names import host_names
@@ -26,6 +27,7 @@ from registrar.verifying import Verification
 if TYPE_CHECKING:
     import typer
 
+    from common.key_files import Passphrase
     from registrar.catalogue import Record
     from registrar.verifying import Fault
 
@@ -47,6 +49,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         backup: Annotated[Path | None, option("--backup", help="A backup to take sound images from.")] = None,
         database: DatabaseOption = None,
         archive: ArchiveOption = None,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
@@ -56,8 +59,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         printer = Printer(as_json=json)
         settings = load_settings(home)
         handlers = open_handlers(
-            home,
-            settings,
+            Authority.load(home, settings, Passphrases(passphrase_file)),
             database=database_url(home, database),
             archive=archive_url(home, archive),
             make_archive=False,
@@ -98,7 +100,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         """Copy authority, database and images into a folder; the registrar may serve meanwhile."""
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
-        Authority.load(home, load_settings(home))
+        read_root(home)
         engine = open_current(database_url(home, database))
         store = open_archive(archive_url(home, archive), make=False)
         left_out = 0
@@ -120,7 +122,14 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
 
 
 def restore_from(
-    folder: Path, home: Path, *, hosts: list[str], database: str | None, archive: str | None, printer: Printer
+    folder: Path,
+    home: Path,
+    *,
+    hosts: list[str],
+    database: str | None,
+    archive: str | None,
+    passphrase: Passphrase,
+    printer: Printer,
 ) -> Authority:
     """Make the registrar of a backup anew under ``home``; raises ConfigurationError where that cannot be.
 
@@ -136,7 +145,7 @@ def restore_from(
     engine = open_database(database_url(home, database))
     for record in restore(folder, home, engine, open_archive(archive_url(home, archive)), console.now()):
         report_damaged(printer, record)
-    authority = Authority.load(home, load_settings(home))
+    authority = Authority.load(home, load_settings(home), passphrase)
     if hosts:
         renew_broker(authority, host_names(hosts), console.now())
     return authority

@@ -10,11 +10,11 @@ from common import console, topics
 from common.console import HomeOption, JsonOption, Printer, Stop, VerboseOption, option
 from common.display import is_displayable
 from common.option_values import parser
-from common.settings import load_settings
 from registrar.archive_commands import DatabaseOption, database_url
 from registrar.audit import AuditLog, Entry, Event, Head, altered
 from registrar.audit_head import read_head
-from registrar.authority import Authority
+from registrar.authority import REGISTRAR, read_root
+from registrar.authority_files import read_certificate
 from registrar.database import open_current
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """List what has happened to accounts, certificates, keys and images, or verify that nobody has changed it."""
         console.start_logging(verbose=verbose)
-        authority = Authority.load(home, load_settings(home))
+        read_root(home)
         log, printer = AuditLog(open_current(database_url(home, database))), Printer(as_json=json)
         if verify or head is not None:
-            _verify(log, read_head(head, authority) if head else None, printer)
+            _verify(log, read_head(head, read_certificate(home / REGISTRAR)) if head else None, printer)
             return
         last, stop = 0, Stop() if follow else None
         while True:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from cryptography import x509
+
     from registrar.audit import Head
-    from registrar.authority import Authority
     from registrar.handlers import Handlers
 
 
@@ -26,13 +27,13 @@ def sign_head(head: Head, handlers: Handlers, now: dt.datetime) -> Publication:
     return Publication(topics.AUDIT_HEAD, sign(message.to_json(), handlers.key, handlers.certificate))
 
 
-def read_head(path: Path, authority: Authority) -> AuditHead:
+def read_head(path: Path, registrar: x509.Certificate) -> AuditHead:
     """Return the head that somebody has kept in a file; raises ConfigurationError unless this registrar signed it.
 
     Its key is what counts, since its certificate may have ended by now.
     """
     try:
-        return _open(path.read_bytes(), authority)
+        return _open(path.read_bytes(), registrar)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {reason(error)}", code="unreadable") from error
     except VerificationError as error:
@@ -43,8 +44,8 @@ def read_head(path: Path, authority: Authority) -> AuditHead:
         ) from error
 
 
-def _open(payload: bytes, authority: Authority) -> AuditHead:
+def _open(payload: bytes, registrar: x509.Certificate) -> AuditHead:
     signed = verify_signature(payload, with_image_header=False)
-    if signed.certificate.public_key() != authority.registrar[0].public_key():
+    if signed.certificate.public_key() != registrar.public_key():
         raise VerificationError("somebody else has signed the head")
     return read(AuditHead, signed.content)

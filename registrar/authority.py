@@ -21,6 +21,7 @@ from common import certificates, profiles, revocation_lists
 from common.certificates import Trust
 from common.errors import ConfigurationError, VerificationError
 from common.files import write_private
+from common.key_files import no_passphrase
 from common.revocation_lists import read_crls
 from registrar.authority_files import damaged, read, read_certificate, read_certificates, read_key_of
 from registrar.certifying import ISSUING_NAME, begin, certificate_builder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from common.key_files import Passphrase
     from common.revocation_lists import Reason
     from common.settings import Settings
 
@@ -87,21 +89,16 @@ class Authority:
     root: x509.Certificate
     issuers: tuple[Issuer, ...]
     registrar: tuple[x509.Certificate, ...]
+    passphrase: Passphrase = no_passphrase
 
     @classmethod
-    def load(cls, home: Path, settings: Settings) -> Self:
-        """Return the authority under ``home``.
+    def load(cls, home: Path, settings: Settings, passphrase: Passphrase = no_passphrase) -> Self:
+        """Return the authority under ``home``; its keys may be encrypted, all with one ``passphrase``.
 
-        Raises ConfigurationError where it is missing (code ``no_authority``), exposed (``exposed_key``) or damaged
-        (``corrupt_authority``).
+        Raises ConfigurationError where it is missing (code ``no_authority``), exposed (``exposed_key``), damaged
+        (``corrupt_authority``) or closed (``wrong_passphrase``, ``no_passphrase``).
         """
-        if is_unfinished(home) or not (home / ISSUING).exists():
-            raise ConfigurationError(
-                f"there is no certificate authority in {home}",
-                hint="make one with `registrar init`, or name its folder with --home",
-                code="no_authority",
-            )
-        root, issuing = read_certificate(home / ROOT), read_certificates(home / ISSUING)
+        root, issuing = read_root(home), read_certificates(home / ISSUING)
         former = read_certificates(home / REGISTRAR_FORMER) if (home / REGISTRAR_FORMER).exists() else []
         registrar = tuple(dict.fromkeys((read_certificate(home / REGISTRAR), *former)))
         try:
@@ -111,8 +108,8 @@ class Authority:
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise damaged(home / ISSUING) from error
         pairs = zip(issuing, key_files, strict=True)
-        issuers = tuple(Issuer(one, read_key_of(one, home / file)) for one, file in pairs)
-        return cls(home, settings, root, issuers, registrar)
+        issuers = tuple(Issuer(one, read_key_of(one, home / file, passphrase)) for one, file in pairs)
+        return cls(home, settings, root, issuers, registrar, passphrase)
 
     def adopt(self, other: Authority) -> None:
         """Become what the same folder says now: requests that are worked on go on with either."""
@@ -224,6 +221,23 @@ class Authority:
         write_private(self.home / BROKER_CRL, revocation_lists.to_pem(crls))
 
 
+def read_root(home: Path) -> x509.Certificate:
+    """Return the root's certificate; raises ConfigurationError, ``no_authority``, where there is none."""
+    if is_unfinished(home) or not (home / ISSUING).exists():
+        raise ConfigurationError(
+            f"there is no certificate authority in {home}",
+            hint="make one with `registrar init`, or name its folder with --home",
+            code="no_authority",
+        )
+    return read_certificate(home / ROOT)
+
+
+def read_trust(home: Path, now: dt.datetime) -> Trust:
+    """Return the same as ``Authority.trust``, without any key."""
+    root, issuing = read_root(home), tuple(read_certificates(home / ISSUING))
+    return Trust(root, issuing, read_crls(read(home / BROKER_CRL), issuing=issuing, now=now))
+
+
 def is_unfinished(home: Path) -> bool:
     """Tell whether an authority was begun there and never completed."""
     return (home / UNFINISHED).exists()
@@ -245,7 +259,7 @@ def number_of(issuing: x509.Certificate) -> int:
     return int(name.removeprefix(ISSUING_NAME) or 1)
 
 
-def load_registrar(home: Path) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+def load_registrar(home: Path, passphrase: Passphrase = no_passphrase) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
     """Return the registrar's key and certificate; raises ConfigurationError like ``Authority.load``."""
     certificate = read_certificate(home / REGISTRAR)
-    return read_key_of(certificate, home / REGISTRAR_KEY), certificate
+    return read_key_of(certificate, home / REGISTRAR_KEY, passphrase), certificate

@@ -1,4 +1,4 @@
-"""The commands about the authority itself: fingerprint, renew, rotate."""
+"""The commands about the authority itself: fingerprint, renew, rotate, passphrase."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from common import certificates, console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
+from common.passphrases import NewPassphraseFileOption, PassphraseFileOption, Passphrases, RemoveOption
 from common.settings import load_settings
 from registrar.archive_commands import DatabaseOption, database_url
 from registrar.audit import AuditLog
-from registrar.authority import Authority
+from registrar.authority import ISSUING, read_root
+from registrar.authority_files import read_certificates
 from registrar.database import open_current
 from registrar.ends import Reminder
+from registrar.locking import encrypt_keys
 from registrar.renewing import note_renewed
 from registrar.renewing import renew as renew_certificates
 from registrar.rotating import rotate as rotate_authority
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add fingerprint, renew and rotate to the program."""
+    """Add fingerprint, renew, rotate and passphrase to the program."""
 
     @app.command()
     def fingerprint(
@@ -30,10 +33,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
     ) -> None:
         """Print the root's fingerprint, which members pin."""
         console.start_logging(verbose=verbose)
-        authority = Authority.load(home, load_settings(home))
-        pin = certificates.fingerprint(authority.root)
+        root = read_root(home)
+        pin = certificates.fingerprint(root)
         Printer(as_json=json).event(pin, event="fingerprint", fingerprint=pin)
-        Reminder().remind(authority, console.now())
+        Reminder().remind(root, read_certificates(home / ISSUING)[0], console.now())
 
     @app.command()
     def renew(
@@ -43,6 +46,7 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
             option("--host", help="A name or address of the broker from now on, besides localhost; may be repeated."),
         ] = None,
         database: DatabaseOption = None,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
@@ -50,10 +54,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         """Renew the certificates of broker and registrar now; a running registrar takes them over within seconds."""
         console.start_logging(verbose=verbose)
         settings, now, printer = load_settings(home), console.now(), Printer(as_json=json)
-        Authority.load(home, settings)
+        read_root(home)
         # Opened first: without it nothing is renewed that nobody would find there.
         log = AuditLog(open_current(database_url(home, database)))
-        renewed = renew_certificates(home, settings, now, hosts=host)
+        renewed = renew_certificates(home, settings, now, hosts=host, passphrase=Passphrases(passphrase_file))
         note_renewed(log, renewed, now)
         for name, certificate in renewed.items():
             end = certificate.not_valid_after_utc
@@ -71,6 +75,7 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
             Path | None, option("--root-key", help="The file with the root's key, where it is kept elsewhere.")
         ] = None,
         database: DatabaseOption = None,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
@@ -78,9 +83,11 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         """Make a new issuing authority, beside the old; a running registrar goes on with it within seconds."""
         console.start_logging(verbose=verbose)
         settings, now = load_settings(home), console.now()
-        Authority.load(home, settings)
+        read_root(home)
         log = AuditLog(open_current(database_url(home, database)))
-        issuing = rotate_authority(home, settings, now, root_key=root_key).issuing
+        issuing = rotate_authority(
+            home, settings, now, root_key=root_key, passphrase=Passphrases(passphrase_file)
+        ).issuing
         fingerprint, end = certificates.fingerprint(issuing[0]), issuing[0].not_valid_after_utc
         log.add("rotated", None, now, certificate=fingerprint, expires_at=end.isoformat())
         name = issuing[0].subject.rfc4514_string().removeprefix("CN=")
@@ -93,3 +100,22 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
             expires_at=end.isoformat(),
             trusted=len(issuing),
         )
+
+    @app.command()
+    def passphrase(
+        *,
+        new_passphrase_file: NewPassphraseFileOption = None,
+        remove: RemoveOption = False,
+        passphrase_file: PassphraseFileOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Encrypt the keys of the authority and the registrar with a new passphrase, in place of that of today."""
+        console.start_logging(verbose=verbose)
+        new = None if remove else Passphrases(new_passphrase_file).new("--new-passphrase-file")
+        encrypted = encrypt_keys(home, Passphrases(passphrase_file), new)
+        printer = Printer(as_json=json)
+        for file in encrypted:
+            outcome = "not encrypted any more" if remove else "encrypted with the new passphrase"
+            printer.event(f"{file} is {outcome}", event="passphrase", file=file, encrypted=not remove)

@@ -8,17 +8,19 @@ import os
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from common import certificates, keys
+from common import certificates, key_files
 from common.errors import ConfigurationError, VerificationError
 from common.files import read_private, reason
+from common.key_files import no_passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from common.key_files import Passphrase
 
 
 def read(path: Path) -> bytes:
@@ -47,17 +49,14 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         raise damaged(path) from error
 
 
-def read_key(path: Path, *, private: bool = True) -> rsa.RSAPrivateKey:
+def read_key(path: Path, passphrase: Passphrase = no_passphrase, *, private: bool = True) -> rsa.RSAPrivateKey:
     """Return the key in a file that, where it is ``private``, only its owner may read."""
-    try:
-        return keys.read(read_private(path) if private else read(path))
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-        raise damaged(path) from error
+    return key_files.read_key(path, passphrase, damaged, read_private if private else read)[0]
 
 
-def read_key_of(certificate: x509.Certificate, path: Path) -> rsa.RSAPrivateKey:
+def read_key_of(certificate: x509.Certificate, path: Path, passphrase: Passphrase) -> rsa.RSAPrivateKey:
     """Return the key in a file, which has to be that of the certificate."""
-    key = read_key(path)
+    key = read_key(path, passphrase)
     if key.public_key() != certificate.public_key():
         raise damaged(path)
     return key

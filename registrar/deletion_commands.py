@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from common import console
 from common.confirming import YesOption, demand_user_name
 from common.console import HomeOption, JsonOption, Printer, VerboseOption
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from registrar.account_commands import UserArgument  # noqa: TC001 - Typer reads the annotations at run time
 from registrar.archive_commands import DatabaseOption, database_url
@@ -30,13 +31,14 @@ def add_deletion_commands(app: typer.Typer, default_home: Path) -> None:
         *,
         yes: YesOption = False,
         database: DatabaseOption = None,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
         """Delete an account with all that it owns, for good; nobody gets the name again."""
         console.start_logging(verbose=verbose)
-        authority = Authority.load(home, load_settings(home))
+        authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         engine = open_current(database_url(home, database))
         revocations, now = Revocations(engine), console.now()
         demand_user_name(user, yes=yes)

@@ -11,7 +11,7 @@ from common import certificates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from registrar.authority import Authority
+    from cryptography import x509
 
 _AGAIN_AFTER = dt.timedelta(days=1)
 _log = logging.getLogger(__name__)
@@ -23,17 +23,16 @@ class Reminder:
     def __init__(self) -> None:
         self._next: dt.datetime | None = None
 
-    def remind(self, authority: Authority, now: dt.datetime) -> None:
+    def remind(self, root: x509.Certificate, issuing: x509.Certificate, now: dt.datetime) -> None:
         """Log it, unless that was less than a day ago."""
         if self._next is None or now >= self._next:
             self._next = now + _AGAIN_AFTER
-            for line in near_ends(authority, now):
+            for line in near_ends(root, issuing, now):
                 _log.warning("%s", line)
 
 
-def near_ends(authority: Authority, now: dt.datetime) -> Iterator[str]:
+def near_ends(root: x509.Certificate, issuing: x509.Certificate, now: dt.datetime) -> Iterator[str]:
     """Yield a line for the root and for the newest issuing CA where less than a third of its life is left."""
-    root, issuing = authority.root, authority.newest.certificate
     if certificates.is_due_for_renewal(root, now):
         yield (
             f"the root ends on {root.not_valid_after_utc:%Y-%m-%d}, and all that is signed with it: "

@@ -61,9 +61,11 @@ class EnrolmentDoor:
         """Ask the broker for every request to enrol."""
         self._session.subscribe(topics.ALL_ENROLMENTS)
 
-    def show_certificate(self, authorities: bytes, certificate: Path, key: Path) -> None:
+    def show_certificate(
+        self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
+    ) -> None:
         """Show this client certificate to the broker from the next connection on."""
-        self._session.show_certificate(authorities, certificate, key)
+        self._session.show_certificate(authorities, certificate, key, passphrase)
 
     def serve(self) -> None:
         """Take what arrived within a second; hashing waits in a bounded pool."""

@@ -22,7 +22,8 @@ from common.errors import RefusedError
 from common.replies import read_reply
 from common.session import Session
 from common.settings import Settings, load_settings
-from registrar.authority import Authority, load_registrar
+from registrar.authority import REGISTRAR, read_trust
+from registrar.authority_files import read_certificate
 
 PROGRAM = "registrar"
 HOME = console.default_home(PROGRAM)
@@ -36,8 +37,7 @@ def demand_answer(home: Path, door: Address, settings: Settings, now: dt.datetim
     Raises SessionError where the broker or the registrar stays silent, VerificationError where another registrar
     answers, RefusedError where the refusal is another than expected.
     """
-    trust = Authority.load(home, settings).trust(now)
-    _, registrar = load_registrar(home)
+    trust, registrar = read_trust(home, now), read_certificate(home / REGISTRAR)
     client_id = anonymous_client_id()
     request = messages.EnrolRequest(
         topic=topics.enrolment(client_id),

@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 
-def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.datetime) -> Authority:
+def create(
+    home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.datetime, passphrase: bytes | None = None
+) -> Authority:
     """Make an authority under ``home``, the certificates of registrar and broker, and the first CRL.
 
-    ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. Raises
-    ConfigurationError: ``already_initialised`` where there is an authority, ``invalid_host``, ``unwritable``.
+    ``hosts`` are the broker's DNS names and IP addresses; those of this machine are always added. A ``passphrase``
+    encrypts all keys but the broker's, which Mosquitto reads. Raises ConfigurationError: ``already_initialised`` where
+    there is an authority, ``invalid_host``, ``unwritable``.
     """
     broker_names = host_names(hosts)
     refuse_initialised(home)
@@ -51,11 +54,11 @@ def create(home: Path, *, hosts: Iterable[str], settings: Settings, now: dt.date
     broker = authority.sign_broker(broker_key.public_key(), broker_names, now)
 
     files = {
-        ROOT_KEY: keys.to_pem(root_key),
+        ROOT_KEY: keys.to_pem(root_key, passphrase),
         ROOT: certificates.to_pem(root),
-        ISSUING_KEY: keys.to_pem(issuing_key),
+        ISSUING_KEY: keys.to_pem(issuing_key, passphrase),
         ISSUING: certificates.to_pem(issuing),
-        REGISTRAR_KEY: keys.to_pem(registrar_key),
+        REGISTRAR_KEY: keys.to_pem(registrar_key, passphrase),
         REGISTRAR: certificates.to_pem(registrar),
         BROKER_AUTHORITIES: authority.ca_pem,
         BROKER_KEY: keys.to_pem(broker_key),

@@ -12,6 +12,7 @@ from cryptography import x509
 
 from common import certificates, keys
 from common.files import write_private
+from common.key_files import no_passphrase
 from registrar.authority import BROKER, BROKER_KEY, REGISTRAR, REGISTRAR_FORMER, Authority
 from registrar.authority_files import exclusively, read_certificates, read_key
 from registrar.host_names import host_names
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from common.key_files import Passphrase
     from common.settings import Settings
     from registrar.audit import AuditLog
 
@@ -37,7 +39,7 @@ def renew_when_due(authority: Authority, now: dt.datetime) -> dict[str, x509.Cer
     if _is_due(authority, authority.registrar[0], now) or _is_due(authority, _broker(authority), now):
         with exclusively(authority.home):
             # Another process may have been faster.
-            current = Authority.load(authority.home, authority.settings)
+            current = Authority.load(authority.home, authority.settings, authority.passphrase)
             if _is_due(current, current.registrar[0], now):
                 renewed[_REGISTRAR] = renew_registrar(current, now)
             if _is_due(current, broker := _broker(current), now):
@@ -46,7 +48,12 @@ def renew_when_due(authority: Authority, now: dt.datetime) -> dict[str, x509.Cer
 
 
 def renew(
-    home: Path, settings: Settings, now: dt.datetime, *, hosts: Iterable[str] | None = None
+    home: Path,
+    settings: Settings,
+    now: dt.datetime,
+    *,
+    hosts: Iterable[str] | None = None,
+    passphrase: Passphrase = no_passphrase,
 ) -> dict[str, x509.Certificate]:
     """Renew both certificates, due or not; return them by their names.
 
@@ -54,7 +61,7 @@ def renew(
     ConfigurationError: ``invalid_host``, ``unwritable``, and as ``Authority.load``.
     """
     with exclusively(home):
-        authority = Authority.load(home, settings)
+        authority = Authority.load(home, settings, passphrase)
         names = _names(_broker(authority)) if hosts is None else host_names(hosts)
         return {_REGISTRAR: renew_registrar(authority, now), _BROKER: renew_broker(authority, names, now)}
 

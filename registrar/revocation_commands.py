@@ -10,6 +10,7 @@ from common import console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.errors import ConfigurationError
 from common.option_values import parser
+from common.passphrases import PassphraseFileOption, Passphrases
 from common.revocation_lists import Reason
 from common.settings import load_settings
 from registrar.account_commands import UserArgument  # noqa: TC001 - Typer reads the annotations at run time
@@ -54,13 +55,14 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         device: DeviceOption = None,
         reason: Annotated[Reason, option("--reason", help="Why.")] = Reason.PRIVILEGE_WITHDRAWN,
         database: DatabaseOption = None,
+        passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
         """Shut a member out, or one device of a member, at once and wherever it is connected."""
         console.start_logging(verbose=verbose)
-        authority = Authority.load(home, load_settings(home))
+        authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         revocations = Revocations(open_current(database_url(home, database)))
         now = console.now()
         # First they meet, so that the number of what comes is another than that of the list at hand.

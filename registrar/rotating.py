@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from common import certificates, keys
 from common.errors import ConfigurationError
 from common.files import write_private
+from common.key_files import no_passphrase, passphrase_of
 from registrar.authority import (
     BROKER_AUTHORITIES,
     ISSUING,
@@ -30,18 +31,27 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from common.key_files import Passphrase
     from common.settings import Settings
 
 
-def rotate(home: Path, settings: Settings, now: dt.datetime, *, root_key: Path | None = None) -> Authority:
+def rotate(
+    home: Path,
+    settings: Settings,
+    now: dt.datetime,
+    *,
+    root_key: Path | None = None,
+    passphrase: Passphrase = no_passphrase,
+) -> Authority:
     """Put a new issuing CA before the others, without those that are over; return the authority.
 
-    ``root_key`` is the file with the root's key, where that is kept elsewhere. Raises ConfigurationError:
+    ``root_key`` is the file with the root's key, where that is kept elsewhere; it has the same ``passphrase`` as the
+    others, if any. Raises ConfigurationError:
     ``no_root_key``, ``wrong_root_key``, ``expired_root``, ``too_many_authorities``, ``unwritable``, and as
     ``Authority.load``.
     """
     with exclusively(home):
-        authority = Authority.load(home, settings)
+        authority = Authority.load(home, settings, passphrase)
         signing_key = _read_root_key(authority, root_key)
         _demand_root(authority, now)
         kept = [issuer for issuer in authority.issuers if certificates.is_valid(issuer.certificate, now)]
@@ -50,11 +60,13 @@ def rotate(home: Path, settings: Settings, now: dt.datetime, *, root_key: Path |
         certificate = sign_issuing(number, key, root=authority.root, root_key=signing_key, settings=settings, now=now)
         issuers = (Issuer(certificate, key), *kept)
         pem = certificates.to_pem(*(issuer.certificate for issuer in issuers))
-        write_private(home / issuing_key_file(number), keys.to_pem(key))
+        # A passphrase of today's key is that of the next one.
+        secret = passphrase_of(home / issuing_key_file(number_of(authority.newest.certificate)), passphrase)
+        write_private(home / issuing_key_file(number), keys.to_pem(key, secret))
         write_private(home / BROKER_AUTHORITIES, certificates.to_pem(authority.root) + pem)
         # With this one the new CA is there; what a crash has left before it, the next try replaces.
         write_private(home / ISSUING, pem)
-    return Authority(home, settings, authority.root, issuers, authority.registrar)
+    return Authority(home, settings, authority.root, issuers, authority.registrar, passphrase)
 
 
 def _read_root_key(authority: Authority, elsewhere: Path | None) -> rsa.RSAPrivateKey:
@@ -66,7 +78,7 @@ def _read_root_key(authority: Authority, elsewhere: Path | None) -> rsa.RSAPriva
             code="no_root_key",
         )
     # Where it is kept elsewhere, such as on a stick, the file system may know of no owners.
-    key = read_key(path, private=elsewhere is None)
+    key = read_key(path, authority.passphrase, private=elsewhere is None)
     if key.public_key() != authority.root.public_key():
         raise ConfigurationError(
             f"the key in {path} is not that of the root in {authority.home / ROOT}",

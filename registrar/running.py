@@ -14,6 +14,7 @@ from common import console
 from common.connection import session_options, verified_context
 from common.device import read_or_make_secret
 from common.errors import SealcastError, SessionError
+from common.key_files import no_passphrase, passphrase_of
 from common.session import Session
 from common.settings import PACKET_MARGIN
 from registrar.auditing import Auditing
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from common.connection import Address
     from common.console import Stop
+    from common.key_files import Passphrase
     from common.settings import Settings
     from registrar.broker import Broker
     from registrar.handlers import Handlers
@@ -78,13 +80,15 @@ class Running:
         self._auditing = Auditing(self.handlers, console.now)
 
     @classmethod
-    def prepare(cls, home: Path, settings: Settings, *, database: str, archive: str) -> Self:
+    def prepare(
+        cls, home: Path, settings: Settings, *, database: str, archive: str, passphrase: Passphrase = no_passphrase
+    ) -> Self:
         """Open the authority, the database (migrated) and the archive; raises ConfigurationError."""
         # Before a broker starts: what is over by now would let nobody in.
-        renewed = _renew_when_due(Authority.load(home, settings))
+        renewed = _renew_when_due(Authority.load(home, settings, passphrase))
         # Before anything is read: what is replaced meanwhile is taken over later.
         seen = stamp(home / name for name in _WATCHED)
-        handlers = open_handlers(home, settings, database=database, archive=archive)
+        handlers = open_handlers(Authority.load(home, settings, passphrase), database=database, archive=archive)
         running = cls(home, settings, handlers, _seen=seen)
         running._note(renewed)
         running.issue_crls_when_due()
@@ -184,7 +188,8 @@ class Running:
         self.issue_crls_when_due()
         self._take_over(service)
         self._enforcement.follow(service.retain)
-        self._reminder.remind(self.handlers.authority, console.now())
+        authority = self.handlers.authority
+        self._reminder.remind(authority.root, authority.newest.certificate, console.now())
 
     def _note(self, renewed: dict[str, x509.Certificate]) -> None:
         try:
@@ -201,7 +206,7 @@ class Running:
         if seen == self._seen:
             return
         try:
-            authority = Authority.load(self.home, self.settings)
+            authority = Authority.load(self.home, self.settings, self.handlers.authority.passphrase)
             # Whom a new issuing CA has certified, nobody accepts without its list.
             issue_when_due(authority, self.handlers.revocations, console.now())
             service.publish_trust(authority)
@@ -210,7 +215,7 @@ class Running:
             return
         if self.broker is not None:
             self.broker.reread()
-        service.show_certificate(authority.ca_pem, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
+        service.show_certificate(authority.ca_pem, *self._credentials)
         self.handlers.authority.adopt(authority)
         self._seen = seen
 
@@ -223,6 +228,11 @@ class Running:
             issue_when_due(self.handlers.authority, self.handlers.revocations, console.now())
         except SealcastError as error:
             _log.warning("could not issue a new revocation list, will try again: %s", error.message)
+
+    @property
+    def _credentials(self) -> tuple[Path, Path, bytes | None]:
+        key = self.home / REGISTRAR_KEY
+        return self.home / REGISTRAR, key, passphrase_of(key, self.handlers.authority.passphrase)
 
     def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
         """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
@@ -240,8 +250,7 @@ class Running:
         return Session(address, client_id, self._context(), session_options(self.settings, quiet=True))
 
     def _context(self) -> ssl.SSLContext:
-        authorities = self.handlers.authority.ca_pem
-        return verified_context(authorities, self.home / REGISTRAR, self.home / REGISTRAR_KEY)
+        return verified_context(self.handlers.authority.ca_pem, *self._credentials)
 
     def _rebuild(self, address: Address, wanted: threading.Event, ended: threading.Event) -> None:
         """Rebuild what the broker retains each time it may have lost it; where that fails, try again."""

@@ -91,10 +91,12 @@ class Service:
         for publication in trust(authority, self._clock()):
             self.retain(publication)
 
-    def show_certificate(self, authorities: bytes, certificate: Path, key: Path) -> None:
+    def show_certificate(
+        self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
+    ) -> None:
         """Show this client certificate to the broker from the next connection on."""
-        self._members.show_certificate(authorities, certificate, key)
-        self.enrolment_door.show_certificate(authorities, certificate, key)
+        self._members.show_certificate(authorities, certificate, key, passphrase)
+        self.enrolment_door.show_certificate(authorities, certificate, key, passphrase)
 
     def clear_away(self) -> bool:
         """Remove some images whose time is over, and return whether there may be more.

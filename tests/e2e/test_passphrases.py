@@ -1,4 +1,4 @@
-"""A device whose key has a passphrase, with the commands that people type, and nowhere the plain key."""
+"""Devices and a registrar whose keys have a passphrase, with the commands that people type; nowhere a plain key."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from e2e.test_renewal import CHELSEA, age, whoami
 from system import KEY_SIZE, PASSWORD, System, clean_environment, run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from _pytest.tmpdir import TempPathFactory
@@ -132,3 +133,77 @@ def test_a_terminal_is_asked(system: System, tmp_path: Path) -> None:
     assert is_encrypted(home)
     # What the terminal types is the same for all questions.
     assert whoami(home, "--passphrase-file", file_with(tmp_path / "secret", PASSWORD))
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: TempPathFactory, words: Path) -> Iterator[System]:
+    """A registrar whose keys have a passphrase, which its environment has the file of."""
+    environment = {"SEALCAST_PASSPHRASE_FILE": str(words)}
+    one = System.create(tmp_path_factory.mktemp("locked"), environment, {"SEALCAST_WITH_PASSPHRASE": "1"} | environment)
+    one.start()
+    yield one
+    one.stop()
+
+
+def test_a_registrar_with_a_passphrase_serves_and_renews(locked: System) -> None:
+    home = locked.register("kept")
+    assert [path.name for path in plain_keys(locked.home)] == ["broker.key"]
+    with locked.subscriber(home) as receiving:
+        (stored,) = locked.post(home, CHELSEA)
+        receiving.wait_for("saved", image_id=stored["image_id"])
+    assert run("registrar", "renew", "--home", locked.home, environment=locked.environment).returncode == 0
+    rotated = run("registrar", "rotate", "--home", locked.home, environment=locked.environment)
+    assert rotated.returncode == 0, rotated.stderr
+    locked.post(home, CHELSEA)
+    assert len(list((locked.home / "authority").glob("*.key"))) == 3
+    assert [path.name for path in plain_keys(locked.home)] == ["broker.key"]
+
+
+def test_a_registrar_without_its_passphrase_does_what_needs_no_key(locked: System, tmp_path: Path) -> None:
+    wrong = file_with(tmp_path / "wrong", OTHERS)
+    for command in (("serve",), ("renew",), ("rotate",), ("verify",)):
+        for options, message in (((), "is encrypted, and there is no passphrase"), (("--passphrase-file", wrong), "")):
+            done = run("registrar", *command, "--home", locked.home, *options)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith("error: ")
+            assert message or done.stderr.startswith("error: the passphrase does not open ")
+            assert message in done.stderr
+            assert "\nhint: " in done.stderr
+    for command in (("fingerprint",), ("members",), ("invite",), ("audit",), ("backup", tmp_path / "backup")):
+        done = run("registrar", *command, "--home", locked.home)
+        assert done.returncode == 0, done.stderr
+    health = run("registrar.healthcheck", *locked.doors[:2], *locked.doors[4:], "--home", locked.home)
+    assert health.returncode == 0, health.stderr
+
+
+def test_a_backup_is_restored_with_the_passphrase_of_its_keys(locked: System, tmp_path: Path, words: Path) -> None:
+    backup, home = tmp_path / "backup", tmp_path / "registrar"
+    assert run("registrar", "backup", backup, "--home", locked.home).returncode == 0
+    options = ("--from-backup", backup, "--home", home, "--host", "elsewhere.example.org", "--passphrase-file", words)
+    restored = run("registrar", "init", *options)
+    assert restored.returncode == 0, restored.stderr
+    assert locked.fingerprint in restored.stdout
+    assert [path.name for path in plain_keys(home)] == ["broker.key"]
+
+
+def test_the_registrar_s_passphrase_is_changed_and_a_change_that_was_cut_off_is_completed(
+    tmp_path: Path, words: Path
+) -> None:
+    home, others = tmp_path / "registrar", file_with(tmp_path / "others", OTHERS)
+    made = run("registrar", "init", "--home", home, "--with-passphrase", "--passphrase-file", words)
+    assert made.returncode == 0, made.stderr
+    root_key = home / "authority/root.key"
+    before = root_key.read_bytes()
+    change = ("registrar", "passphrase", "--home", home, "--passphrase-file", words, "--new-passphrase-file", others)
+    for _ in range(2):
+        done = run(*change)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 3
+        # As a crash would have left it that came before this file.
+        root_key.write_bytes(before)
+    assert run(*change).returncode == 0
+    assert run("registrar", "passphrase", "--home", home, "--passphrase-file", words, "--remove").returncode == 1
+    assert [path.name for path in plain_keys(home)] == ["broker.key"]
+    assert run("registrar", "passphrase", "--home", home, "--passphrase-file", others, "--remove").returncode == 0
+    assert len(plain_keys(home)) == 4
+    assert run("registrar", "renew", "--home", home).returncode == 0

@@ -126,7 +126,7 @@ def test_a_kept_head_counts_by_the_key_that_signed_it(world: World, auditing: Au
     auditing.look(world.service.retain)
     kept = tmp_path / "head"
     kept.write_bytes(world.broker.retained[topics.AUDIT_HEAD].payload)
-    assert read_head(kept, world.authority) == published(world)
+    assert read_head(kept, world.authority.registrar[0]) == published(world)
     mallory = authorities.default().member("mallory")
     head = published(world).to_json()
     reply = messages.ListResult(images=(), mark="", complete=True).to_json()
@@ -134,10 +134,10 @@ def test_a_kept_head_counts_by_the_key_that_signed_it(world: World, auditing: Au
     for forged in (sign(head, mallory.key, mallory.certificate), sign(reply, key, certificate), head, b""):
         kept.write_bytes(forged)
         with pytest.raises(ConfigurationError) as caught:
-            read_head(kept, world.authority)
+            read_head(kept, world.authority.registrar[0])
         assert caught.value.code == "invalid_head"
     with pytest.raises(ConfigurationError) as caught:
-        read_head(tmp_path / "nothing", world.authority)
+        read_head(tmp_path / "nothing", world.authority.registrar[0])
     assert caught.value.code == "unreadable"
 
 

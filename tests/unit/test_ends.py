@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def said(authority: Authority, days: float) -> list[str]:
     """Return the commands that are named so many days later."""
-    lines = near_ends(authority, NOW + days * DAY)
+    lines = near_ends(authority.root, authority.newest.certificate, NOW + days * DAY)
     return [word for line in lines for word in ("registrar init", "registrar rotate") if word in line]
 
 
@@ -57,6 +57,6 @@ def test_it_is_said_once_a_day(home: Path, caplog: pytest.LogCaptureFixture) -> 
     one, reminder = Authority.load(home, SETTINGS), Reminder()
     caplog.set_level(logging.WARNING)
     for age, lines in ((0, 0), (45, 1), (45.9, 1), (46.1, 2), (46.2, 2), (47.2, 3)):
-        reminder.remind(one, NOW + age * DAY)
+        reminder.remind(one.root, one.newest.certificate, NOW + age * DAY)
         found = [record for record in caplog.records if "the root ends on" in record.getMessage()]
         assert (age, len(found)) == (age, lines)
