@@ -52,7 +52,7 @@ class RegistrarClient:
 
         A broker that has lost them costs the connect timeout; those at hand are used while they are in date.
         """
-        self._session.follow(topics.TRUST_CA, topics.TRUST_CRL, topics.TRUST_REGISTRAR)
+        self._session.follow(topics.TRUST_CA, topics.TRUST_CRL, topics.TRUST_REGISTRAR, topics.AUDIT_HEAD)
         self._session.subscribe(topics.all_replies(self._session.client_id))
         self.refresh_trust()
 
@@ -72,6 +72,10 @@ class RegistrarClient:
                     hint="check this device's clock, and that the registrar is running (registrar serve)",
                     code="stale_crl",
                 ) from error
+
+    def audit_head(self) -> bytes | None:
+        """Return the newest head of the audit log that has arrived, signed, or None."""
+        return self._session.newest(topics.AUDIT_HEAD)
 
     def members(self, users: Sequence[str] | None) -> tuple[list[x509.Certificate], x509.Certificate]:
         """Return the certificates of these users (None: of every member, up to the limit) and the registrar's."""

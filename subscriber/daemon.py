@@ -10,6 +10,7 @@ from common.arrivals import Connected
 from subscriber.catch_up import CatchUp
 from subscriber.obtaining import Obtainer
 from subscriber.receive import Receiver
+from subscriber.witness import Witness
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,6 +71,7 @@ def make_daemon(
         registrar=registrar,
         receiver=receiver,
         catch_up=catch_up,
+        witness=Witness(identity, settings.clock_tolerance, clock),
         settings=settings,
         monotonic=monotonic,
     )
@@ -85,6 +87,7 @@ class Daemon:
         registrar: RegistrarClient,
         receiver: Receiver,
         catch_up: CatchUp,
+        witness: Witness,
         settings: Settings,
         monotonic: Callable[[], float],
     ) -> None:
@@ -92,6 +95,7 @@ class Daemon:
         self._registrar = registrar
         self.receiver = receiver
         self.catch_up = catch_up
+        self._witness = witness
         self._retry_seconds = settings.retry_seconds
         self._monotonic = monotonic
         self._next_try = monotonic() + self._retry_seconds
@@ -118,6 +122,7 @@ class Daemon:
         if self._monotonic() >= self._next_try:
             self.receiver.try_postponed(is_over)
             self._registrar.renew_when_due()
+            self._witness.take(self._registrar.audit_head())
             self._next_try = self._monotonic() + self._retry_seconds
         if not is_over():
             self._has_more = self.catch_up.step()

@@ -162,6 +162,10 @@ class Session:
             raise self._no_registrar()
         return payload
 
+    def newest(self, topic: str) -> bytes | None:
+        """Return the newest payload on a followed topic, or None where none has come yet."""
+        return self._arrivals.latest(topic, 0)
+
     def publish(
         self,
         topic: str,

@@ -14,8 +14,12 @@ from system import PASSWORD, PATIENCE, Daemon, System, run, wait_until
 
 from common import certificates, messages, topics
 from common.arrivals import Message
+from common.settings import Settings
 from common.signing import verify_signature
+from registrar.audit_head import read_head
+from registrar.authority import Authority
 from registrar.database import open_current
+from subscriber.witness import KEPT_HEAD
 
 if TYPE_CHECKING:
     import subprocess
@@ -174,6 +178,23 @@ def test_who_has_kept_a_head_sees_that_the_log_was_written_anew(own_system: Syst
     done = run("registrar", *options)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: the audit log was tampered with: it ends with entry 2, and the head")
+
+
+def test_a_reader_says_that_the_log_was_written_anew(own_system: System, tmp_path: Path) -> None:
+    own_system.start()
+    home = own_system.register("alice")
+    with member(own_system, "bob") as bob:
+        newest = keep_head(bob, own_system, tmp_path / "head")
+    with own_system.subscriber(home, environment={"SEALCAST_RETRY_SECONDS": "1"}) as subscriber:
+        wait_until((home / KEPT_HEAD).exists, "a head that the reader keeps")
+        own_system.stop()
+        assert read_head(home / KEPT_HEAD, Authority.load(own_system.home, Settings())).ordinal == newest
+        assert "written anew" not in "".join(subscriber.errors)
+        engine = open_current(f"sqlite:///{own_system.home / 'registrar.sqlite3'}")
+        rewrite(engine, without="nobody")
+        engine.dispose()
+        own_system.start()
+        wait_until(lambda: "was cut or written anew" in "".join(subscriber.errors), "the reader's warning")
 
 
 def test_no_password_is_in_it(system: System) -> None:

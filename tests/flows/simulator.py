@@ -194,6 +194,9 @@ class SimulatedSession(Session):
             raise self._no_registrar()
         return payload
 
+    def newest(self, topic: str) -> bytes | None:
+        return self._arrivals.latest(topic, timeout=0)
+
     def publish(
         self,
         topic: str,
