@@ -1,4 +1,4 @@
-"""The `registrar` command: init, serve, members, and those of the modules …_commands."""
+"""The `registrar` command: init, serve, fingerprint, and those of the modules …_commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from registrar import authority
 from registrar.account_commands import add_account_commands
-from registrar.accounts import Accounts
 from registrar.archive_commands import (
     ArchiveOption,
     DatabaseOption,
@@ -38,9 +37,9 @@ from registrar.archive_commands import (
 from registrar.audit_commands import add_audit_commands
 from registrar.authority_commands import add_authority_commands
 from registrar.broker import Doors, run_broker
-from registrar.database import open_database
 from registrar.deletion_commands import add_deletion_commands
 from registrar.making import create, refuse_initialised
+from registrar.member_commands import add_member_commands
 from registrar.revocation_commands import add_revocation_commands
 from registrar.running import Running
 
@@ -142,31 +141,9 @@ def serve(
         running.serve(service, stop)
 
 
-@app.command()
-def members(
-    *,
-    database: DatabaseOption = None,
-    home: HomeOption = HOME,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """List the members and their devices."""
-    console.start_logging(verbose=verbose)
-    authority.read_root(home)
-    printer = Printer(as_json=json)
-    for member in Accounts(open_database(database_url(home, database))).members(console.now()):
-        since = f"{member.created_at:%Y-%m-%d %H:%M}"
-        printer.event(
-            f"{member.user:32}  devices {member.devices:3}  since {since}",
-            event="member",
-            user=member.user,
-            devices=member.devices,
-            created_at=member.created_at.isoformat(),
-        )
-
-
 add_authority_commands(app, HOME)
 add_archive_commands(app, HOME)
+add_member_commands(app, HOME)
 add_account_commands(app, HOME)
 add_revocation_commands(app, HOME)
 add_deletion_commands(app, HOME)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from typing import Literal
 
-    from sqlalchemy import Engine, Select
+    from sqlalchemy import ColumnElement, Engine, Select
     from sqlalchemy.orm import Session
 
     Occasion = Literal["registration", "login", "renewal"]
@@ -41,6 +41,16 @@ class Member:
     created_at: dt.datetime
     revoked_at: dt.datetime | None
     devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDevice:
+    """A device of a member: the newest certificate of its key."""
+
+    fingerprint: str
+    issued_at: dt.datetime
+    expires_at: dt.datetime
+    revoked_at: dt.datetime | None
 
 
 class Accounts:
@@ -192,6 +202,25 @@ class Accounts:
         with transaction(self._engine) as session:
             return [Member(*row) for row in session.execute(query)]
 
+    def devices(self, user: str) -> list[MemberDevice]:
+        """Return the devices of a user, the oldest first; raises RefusedError, ``unknown_user``."""
+        query = (
+            select(
+                CertificateRow.fingerprint,
+                CertificateRow.issued_at,
+                CertificateRow.expires_at,
+                CertificateRow.revoked_at,
+            )
+            .join(DeviceRow)
+            .where(DeviceRow.user_name == user, _is_newest_of_its_key())
+            .order_by(CertificateRow.ordinal)
+        )
+        with transaction(self._engine) as session:
+            account = session.get(AccountRow, user)
+            if account is None or account.deleted_at is not None:
+                raise RefusedError(f"there is no user {user!r}", hint="see `registrar members`", code="unknown_user")
+            return [MemberDevice(*row) for row in session.execute(query)]
+
     def _certificates(self, query: Select[bytes]) -> list[x509.Certificate]:
         with transaction(self._engine) as session:
             return [x509.load_pem_x509_certificate(pem) for pem in session.scalars(query)]
@@ -207,14 +236,17 @@ def _claim_key(session: Session, key_identifier: bytes, user: str) -> str:
     return user
 
 
-def _newest_valid(now: dt.datetime) -> Select[bytes]:
+def _is_newest_of_its_key() -> ColumnElement[bool]:
     newer = aliased(CertificateRow)
-    has_newer = exists().where(
+    return ~exists().where(
         newer.key_identifier == CertificateRow.key_identifier, newer.ordinal > CertificateRow.ordinal
     )
+
+
+def _newest_valid(now: dt.datetime) -> Select[bytes]:
     return (
         select(CertificateRow.pem)
         .join(DeviceRow)
-        .where(~has_newer, CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
+        .where(_is_newest_of_its_key(), CertificateRow.revoked_at.is_(None), CertificateRow.expires_at > now)
         .order_by(DeviceRow.user_name, CertificateRow.ordinal)
     )

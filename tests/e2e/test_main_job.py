@@ -41,8 +41,14 @@ def test_enrolling_says_what_happened(system: System, tmp_path: Path) -> None:
     whoami = json.loads(run("subscriber", "whoami", "--home", tmp_path / "one", "--json").stdout)
     assert (whoami["user"], whoami["fingerprint"]) == ("dora", first["fingerprint"])
     listed = run("registrar", "members", "--home", system.home, "--json").stdout.splitlines()
-    devices = {member["user"]: member["devices"] for member in map(json.loads, listed)}
-    assert devices["dora"] == 2
+    numbers = {member["user"]: member["devices"] for member in map(json.loads, listed)}
+    assert numbers["dora"] == 2
+    listed = run("registrar", "members", "dora", "--home", system.home, "--json").stdout.splitlines()
+    devices = [json.loads(line) for line in listed]
+    assert [device["fingerprint"] for device in devices] == [first["fingerprint"], again["fingerprint"]]
+    assert {device["revoked_at"] for device in devices} == {None}
+    nobody = run("registrar", "members", "dorothy", "--home", system.home)
+    assert (nobody.returncode, nobody.stderr.splitlines()[0]) == (1, "error: there is no user 'dorothy'")
 
 
 def test_the_same_device_may_enrol_again_and_reads_what_was_sealed_to_it_before(
