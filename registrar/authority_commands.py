@@ -18,6 +18,7 @@ from registrar.ends import Reminder
 from registrar.locking import encrypt_keys
 from registrar.renewing import note_renewed
 from registrar.renewing import renew as renew_certificates
+from registrar.revocations import Revocations
 from registrar.rotating import rotate as rotate_authority
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         root_key: Annotated[
             Path | None, option("--root-key", help="The file with the root's key, where it is kept elsewhere.")
         ] = None,
+        distrust_former: Annotated[
+            bool,
+            option("--distrust-former", help="Trust no earlier one, whose key was stolen: every member logs in anew."),
+        ] = False,
         database: DatabaseOption = None,
         passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
@@ -84,16 +89,29 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         settings, now = load_settings(home), console.now()
         read_root(home)
-        log = AuditLog(open_current(database_url(home, database)))
+        engine = open_current(database_url(home, database))
         issuing = rotate_authority(
-            home, settings, now, root_key=root_key, passphrase=Passphrases(passphrase_file)
+            home,
+            settings,
+            now,
+            root_key=root_key,
+            distrust_former=distrust_former,
+            passphrase=Passphrases(passphrase_file),
         ).issuing
         fingerprint, end = certificates.fingerprint(issuing[0]), issuing[0].not_valid_after_utc
-        log.add("rotated", None, now, certificate=fingerprint, expires_at=end.isoformat())
+        trusted = [certificates.fingerprint(one) for one in issuing]
+        AuditLog(engine).add("rotated", None, now, certificate=fingerprint, expires_at=end.isoformat(), trusted=trusted)
+        if distrust_former:
+            Revocations(engine).supersede_all(now)
         name = issuing[0].subject.rfc4514_string().removeprefix("CN=")
         Printer(as_json=json).event(
             f"rotated    {name}, until {end:%Y-%m-%d}\n"
-            f"Trusted beside it: {len(issuing) - 1}. Keep the root's key away from this machine.",
+            f"Trusted beside it: {len(issuing) - 1}. Keep the root's key away from this machine."
+            + (
+                "\nRestart broker and registrar now: until then the broker goes by what it has read."
+                if distrust_former
+                else ""
+            ),
             event="rotated",
             name=name,
             fingerprint=fingerprint,

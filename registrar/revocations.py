@@ -47,6 +47,16 @@ class Revocations:
                 return revoke_user(session, user, reason, now)
             return _revoke_device(session, user, fingerprint, reason, now)
 
+    def supersede_all(self, now: dt.datetime) -> None:
+        """Revoke every certificate, and no user: each device has to log in anew before anything is sealed to it."""
+        with transaction(self._engine) as session:
+            session.execute(
+                update(CertificateRow)
+                .where(CertificateRow.revoked_at.is_(None))
+                .values(revoked_at=now, revocation_reason=Reason.SUPERSEDED, crl_number=take_number(session, now))
+                .execution_options(synchronize_session=False)
+            )
+
     def demand_standing(self, user: str, fingerprint: str) -> None:
         """Raise RefusedError, ``revoked`` or ``deleted``, where the user or this certificate is revoked."""
         account = exists().where(AccountRow.user_name == user, AccountRow.revoked_at.is_not(None))

@@ -41,20 +41,24 @@ def rotate(
     now: dt.datetime,
     *,
     root_key: Path | None = None,
+    distrust_former: bool = False,
     passphrase: Passphrase = no_passphrase,
 ) -> Authority:
     """Put a new issuing CA before the others, without those that are over; return the authority.
 
-    ``root_key`` is the file with the root's key, where that is kept elsewhere; it has the same ``passphrase`` as the
-    others, if any. Raises ConfigurationError:
-    ``no_root_key``, ``wrong_root_key``, ``expired_root``, ``too_many_authorities``, ``unwritable``, and as
-    ``Authority.load``.
+    With ``distrust_former`` the others are left out too: whoever has a key of theirs certifies nobody any more, and
+    every member logs in anew. ``root_key`` is the file with the root's key, where that is kept elsewhere; it has the
+    same ``passphrase`` as the others, if any.
+
+    Raises ConfigurationError: ``no_root_key``, ``wrong_root_key``, ``expired_root``, ``too_many_authorities``,
+    ``unwritable``, and as ``Authority.load``.
     """
     with exclusively(home):
         authority = Authority.load(home, settings, passphrase)
         signing_key = _read_root_key(authority, root_key)
         _demand_root(authority, now)
-        kept = [issuer for issuer in authority.issuers if certificates.is_valid(issuer.certificate, now)]
+        former = () if distrust_former else authority.issuers
+        kept = [issuer for issuer in former if certificates.is_valid(issuer.certificate, now)]
         _demand_place(kept)
         number, key = number_of(authority.newest.certificate) + 1, keys.generate(keys.AUTHORITY_SIZE)
         certificate = sign_issuing(number, key, root=authority.root, root_key=signing_key, settings=settings, now=now)

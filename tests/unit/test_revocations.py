@@ -185,3 +185,18 @@ def test_crl_numbers_that_are_taken_at_once_are_different(revocations: Revocatio
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(lambda _: revocations.take_number(NOW), range(16)))
     assert len(set(numbers)) == 16
+
+
+def test_all_are_superseded_and_each_may_be_certified_again(accounts: Accounts, revocations: Revocations) -> None:
+    alice, bob = add(accounts, "alice", 0), add(accounts, "bob", 1)
+    before = revocations.number()
+    revocations.revoke("bob", Reason.KEY_COMPROMISE, NOW, fingerprint=fingerprint(bob))
+    revocations.supersede_all(NOW + DAY)
+    assert accounts.all_certificates(NOW + DAY) == []
+    refused("revoked", lambda: revocations.demand_standing("alice", fingerprint(alice)))
+    assert sorted(revocations.changed_since(before, NOW)) == [("alice", fingerprint(alice)), ("bob", fingerprint(bob))]
+    # Nobody is revoked by it, and what was before stays as it was.
+    anew = add(accounts, "alice", 0)
+    assert accounts.all_certificates(NOW + DAY) == [anew]
+    revocations.demand_standing("alice", fingerprint(anew))
+    refused("key_revoked", lambda: add(accounts, "bob", 1))

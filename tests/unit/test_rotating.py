@@ -89,6 +89,24 @@ def test_whom_the_new_one_certifies_nobody_accepts_without_its_list(home: Path) 
     assert two.needs_crls(NOW)
 
 
+def test_a_stolen_key_certifies_nobody_once_it_is_distrusted(home: Path) -> None:
+    thief = load(home)
+    rotate(home, SETTINGS, LATER, distrust_former=True)
+    two = load(home)
+    two.write_crls(two.issue_crls([], 7, LATER))
+    forged = thief.sign_member(QUICK_KEYS[0].public_key(), "alice", LATER)
+    with pytest.raises(VerificationError):
+        check_member(forged, two.trust(LATER), at=LATER, now=LATER)
+    # A newcomer reads the same; who has trusted the old one does so while its last list is current, and no longer.
+    pin = certificates.fingerprint(two.root)
+    assert read_authorities((home / BROKER_AUTHORITIES).read_bytes(), pin=pin, now=LATER)[1] == two.issuing[:1]
+    old_crls = thief.issue_crls([], 6, LATER)
+    believing = certificates.Trust(two.root, (*two.issuing, *thief.issuing), (*two.trust(LATER).crls, *old_crls))
+    assert check_member(forged, believing, at=LATER, now=LATER + 29 * DAY) == "alice"
+    with pytest.raises(VerificationError):
+        check_member(forged, believing, at=LATER, now=LATER + 31 * DAY)
+
+
 def test_it_lasts_as_long_as_a_first_one_and_never_longer_than_the_root(home: Path) -> None:
     assert rotate(home, SETTINGS, LATER).issuing[0].not_valid_after_utc == LATER + 3650 * DAY
     root_end = load(home).root.not_valid_after_utc
