@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
@@ -30,6 +31,11 @@ from common.metadata.container import damaged
 if TYPE_CHECKING:
     from common.settings import Settings
 
+# `python -I` ignores where it is started; the module is to be the one beside this, wherever that is installed.
+_PROGRAM = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
+    "from common.decoding.__main__ import main; main()"
+)
 _LONGEST_ANSWER = 4096  # bytes
 _BUSY = 4  # so many times the processor time may pass by the clock, on a machine that has more to do
 _ENDING_SECONDS = 1.0
@@ -100,8 +106,8 @@ class _Process:
         try:
             self._socket, theirs = socket.socketpair()
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own module in this very Python
-                    [sys.executable, "-I", "-B", "-m", "common.decoding", *limits],
+                self._process = subprocess.Popen(  # noqa: S603 - our own module and this very Python
+                    [sys.executable, "-I", "-B", "-c", _PROGRAM, *limits],
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL,  # a broken C library may write anything there

@@ -1,4 +1,4 @@
-"""The process that decodes images, `python -m common.decoding`; common/decoder.py starts it and asks it.
+"""The process that decodes images; common/decoder.py starts it and asks it.
 
 It reads requests from stdin and answers on stdout, in this order and until its end, each a line of JSON. A request
 says how many bytes of an image follow it:
