@@ -14,10 +14,10 @@ from system import PASSWORD, PATIENCE, Daemon, System, run, wait_until
 
 from common import certificates, messages, topics
 from common.arrivals import Message
-from common.settings import Settings
 from common.signing import verify_signature
 from registrar.audit_head import read_head
-from registrar.authority import Authority
+from registrar.authority import REGISTRAR
+from registrar.authority_files import read_certificate
 from registrar.database import open_current
 from subscriber.witness import KEPT_HEAD
 
@@ -188,7 +188,7 @@ def test_a_reader_says_that_the_log_was_written_anew(own_system: System, tmp_pat
     with own_system.subscriber(home, environment={"SEALCAST_RETRY_SECONDS": "1"}) as subscriber:
         wait_until((home / KEPT_HEAD).exists, "a head that the reader keeps")
         own_system.stop()
-        assert read_head(home / KEPT_HEAD, Authority.load(own_system.home, Settings())).ordinal == newest
+        assert read_head(home / KEPT_HEAD, read_certificate(own_system.home / REGISTRAR)).ordinal == newest
         assert "written anew" not in "".join(subscriber.errors)
         engine = open_current(f"sqlite:///{own_system.home / 'registrar.sqlite3'}")
         rewrite(engine, without="nobody")

@@ -44,7 +44,7 @@ def test_a_reader_keeps_the_newest_head_so_that_it_proves_something(
         head = publish(world, ordinal, hash_)
         bob.daemon.turn(lambda: False, timeout=0)
         assert kept(bob) == head
-    assert read_head(bob.home / KEPT_HEAD, world.authority).ordinal == 7
+    assert read_head(bob.home / KEPT_HEAD, world.handlers.certificate).ordinal == 7
     assert warnings(caplog) == []
 
 
