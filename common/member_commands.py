@@ -42,7 +42,22 @@ if TYPE_CHECKING:
 
 # One folder serves publisher and subscriber, so each meets the other's options in its settings.toml.
 SHARED_OPTIONS = frozenset(
-    {"all", "caption", "channel", "cipher", "count", "expires", "inbox", "keep_metadata", "queue", "to", "yes"}
+    {
+        "all",
+        "caption",
+        "channel",
+        "cipher",
+        "count",
+        "device",
+        "every_device",
+        "expires",
+        "inbox",
+        "keep_metadata",
+        "queue",
+        "reason",
+        "to",
+        "yes",
+    }
 )
 
 _KEY_SIZES = (2048, 3072, 4096)  # bits

@@ -14,6 +14,7 @@ from common.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
 _LIFETIME = re.compile(r"([0-9]{1,10})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _LONGEST_LIFETIME = 100 * 365 * _SECONDS["d"]
@@ -32,6 +33,13 @@ def parser(check: Callable[_Arguments, _Parsed]) -> Callable[_Arguments, _Parsed
             raise typer.BadParameter(error.message) from error
 
     return parse
+
+
+def parse_fingerprint(text: str) -> str:
+    """Return the fingerprint that ``text`` is; raises ConfigurationError."""
+    if not _FINGERPRINT.fullmatch(text):
+        raise ConfigurationError(f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits, as whoami prints it")
+    return text
 
 
 def parse_lifetime(text: str) -> dt.timedelta:

@@ -157,6 +157,13 @@ class RegistrarClient:
         request = messages.RemoveRequest(topic=self._topic("remove"), sent_at=self._clock(), image_id=image_id)
         return self._ask(request, messages.RemoveResult)
 
+    def revoke(self, device: str | None, reason: messages.OwnReason) -> messages.RevokeResult:
+        """Have one device of one's own revoked, by its certificate's fingerprint, or every one."""
+        request = messages.RevokeRequest(
+            topic=self._topic("revoke"), sent_at=self._clock(), device=device, reason=reason
+        )
+        return self._ask(request, messages.RevokeResult)
+
     def change_password(self, old: str, new: str) -> messages.PasswordResult:
         """Make the password another one; to do so again is answered again."""
         request = messages.PasswordRequest(

@@ -39,6 +39,7 @@ from publisher.outbox import Outbox
 from publisher.post import Wishes, post_all
 from publisher.removal import remove
 from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
+from publisher.revocation_commands import add_revocation_commands
 
 PROGRAM = "publisher"
 HOME = console.default_home(PROGRAM)
@@ -47,6 +48,7 @@ _NOTHING_WAITS = "nothing waits to be sent"
 app = console.make_app("Post images: seal, sign and publish them.", PROGRAM)
 add_member_commands(app, HOME)
 add_account_commands(app, HOME)
+add_revocation_commands(app, HOME)
 
 
 @app.command("post")

@@ -55,7 +55,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         old = console.read_password(from_stdin=password_stdin, prompt="Old password", confirm=False)
         new = console.read_password(from_stdin=password_stdin, prompt="New password", confirm=True)
-        with _registrar(identity, Address(broker, port)) as registrar:
+        with reach_registrar(identity, Address(broker, port)) as registrar:
             changed = registrar.change_password(old, new)
         Printer(as_json=json).event(
             "the password is changed, and your devices stay logged in",
@@ -81,7 +81,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         demand_user_name(identity.user, yes=yes)
         secret = console.read_password(from_stdin=password_stdin, prompt="Password", confirm=False)
-        with _registrar(identity, Address(broker, port)) as registrar:
+        with reach_registrar(identity, Address(broker, port)) as registrar:
             deleted = _delete(registrar, secret)
         Printer(as_json=json).event(
             f"deleted    {identity.user}; images to be removed: {deleted.images}\n"
@@ -104,7 +104,7 @@ def _delete(registrar: RegistrarClient, password: str) -> messages.DeleteResult:
 
 
 @contextlib.contextmanager
-def _registrar(identity: Identity, door: Address) -> Iterator[RegistrarClient]:
+def reach_registrar(identity: Identity, door: Address) -> Iterator[RegistrarClient]:
     """Open a session at the members' door beside those of other programs."""
     settings = load_settings(identity.home)
     # The broker keeps the session for a while, so that a reply outlasts a lost connection.

@@ -38,6 +38,7 @@ Event = Literal[
     "login-failed",
     "released",
     "revoked",
+    "restored",
     "deleted",
     "removed",
     "rotated",

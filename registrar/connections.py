@@ -69,6 +69,11 @@ def end_connections(session: Session, user: str) -> None:
     session.execute(update(ConnectionRow).where(ConnectionRow.user_name == user).values(to_end=True))
 
 
+def keep_connections(session: Session, user: str) -> None:
+    """Leave the sessions alone that were to end, in a transaction that restores their user."""
+    session.execute(update(ConnectionRow).where(ConnectionRow.user_name == user).values(to_end=False))
+
+
 def _is_revoked(user: str) -> ColumnElement[bool]:
     return exists().where(AccountRow.user_name == user, AccountRow.revoked_at.is_not(None))
 

@@ -1,15 +1,13 @@
-"""The commands about who is a member no longer: revoke."""
+"""The commands about who is a member no longer, or again: revoke, restore."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 from common import console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
-from common.errors import ConfigurationError
-from common.option_values import parser
+from common.option_values import parse_fingerprint, parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.revocation_lists import Reason
 from common.settings import load_settings
@@ -23,30 +21,19 @@ from registrar.revocations import Revocations
 if TYPE_CHECKING:
     import typer
 
-_FINGERPRINT = re.compile("[0-9a-f]{64}")
-
-
-@parser
-def read_fingerprint(text: str) -> str:
-    """Return the fingerprint that was given; raises typer.BadParameter."""
-    if not _FINGERPRINT.fullmatch(text):
-        raise ConfigurationError(f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits, as whoami prints it")
-    return text
-
-
 DeviceOption = Annotated[
     str | None,
     option(
         "--device",
         help="Only the device with this fingerprint.",
         metavar="FINGERPRINT",
-        parser=read_fingerprint,
+        parser=parser(parse_fingerprint),
     ),
 ]
 
 
 def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add revoke to the program."""
+    """Add revoke and restore to the program."""
 
     @app.command()
     def revoke(
@@ -78,4 +65,31 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
             device=device,
             reason=reason,
             certificates=revoked,
+        )
+
+    @app.command()
+    def restore(
+        user: UserArgument,
+        *,
+        device: DeviceOption = None,
+        database: DatabaseOption = None,
+        passphrase_file: PassphraseFileOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Let a revoked member in again; devices that are not on hold log in anew, with the password."""
+        console.start_logging(verbose=verbose)
+        authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
+        revocations = Revocations(open_current(database_url(home, database)))
+        now = console.now()
+        issue_when_due(authority, revocations, now)
+        freed = revocations.restore(user, now, fingerprint=device)
+        issue_when_due(authority, revocations, now)
+        Printer(as_json=json).event(
+            f"restored   {user}; certificates that were on hold: {len(freed)}; other devices log in anew",
+            event="restored",
+            user=user,
+            device=device,
+            certificates=freed,
         )

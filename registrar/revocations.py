@@ -16,7 +16,7 @@ from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar import audit
 from registrar.authority import Revocation
-from registrar.connections import Connections, end_connections
+from registrar.connections import Connections, end_connections, keep_connections
 from registrar.database import ONLY_READS, transaction
 from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
 from registrar.tokens import withdraw_all
@@ -56,6 +56,35 @@ class Revocations:
                 .values(revoked_at=now, revocation_reason=Reason.SUPERSEDED, crl_number=take_number(session, now))
                 .execution_options(synchronize_session=False)
             )
+
+    def revoke_devices(self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None) -> list[str]:
+        """Revoke one device of a user, or all (None), who may log in again; as ``revoke`` otherwise."""
+        with transaction(self._engine) as session:
+            if fingerprint is not None:
+                return _revoke_device(session, user, fingerprint, reason, now)
+            return _revoke(session, user, _is_of(user), reason, now)
+
+    def restore(self, user: str, now: dt.datetime, *, fingerprint: str | None = None) -> list[str]:
+        """Let a revoked user in again, or take one device off its hold; return the fingerprints that are valid again.
+
+        Only what is on hold becomes valid again; with other devices the user logs in anew. Raises RefusedError:
+        ``unknown_user``, ``unknown_device``, ``deleted``, ``not_revoked``.
+        """
+        with transaction(self._engine) as session:
+            account = find_account(session, user)
+            which = _is_of(user) if fingerprint is None else _is_of_device(session, user, fingerprint)
+            freed = _free(session, which, now)
+            if not freed and (fingerprint is not None or account.revoked_at is None):
+                raise RefusedError(
+                    f"{user} is not revoked" if fingerprint is None else "the device is not on hold",
+                    hint="a device that was revoked otherwise logs in again: publisher register NAME",
+                    code="not_revoked",
+                )
+            if fingerprint is None:
+                account.revoked_at = None
+                keep_connections(session, user)
+            audit.append(session, "restored", user, now, certificates=freed)
+            return freed
 
     def demand_standing(self, user: str, fingerprint: str) -> None:
         """Raise RefusedError, ``revoked`` or ``deleted``, where the user or this certificate is revoked."""
@@ -114,8 +143,7 @@ def revoke_user(session: Session, user: str, reason: Reason, now: dt.datetime) -
     account = find_account(session, user)
     account.revoked_at = account.revoked_at or now
     withdraw_all(session, user, "reset")
-    keys = select(DeviceRow.key_identifier).where(DeviceRow.user_name == user)
-    return _revoke(session, user, CertificateRow.key_identifier.in_(keys), reason, now)
+    return _revoke(session, user, _is_of(user), reason, now)
 
 
 def take_number(session: Session, now: dt.datetime, *, above: int = 0) -> int:
@@ -143,6 +171,14 @@ def demand_certifiable(session: Session, key_identifier: bytes) -> None:
 def _revoke_device(session: Session, user: str, fingerprint: str, reason: Reason, now: dt.datetime) -> list[str]:
     """Revoke every certificate of a device's key: an earlier one opens as much as the newest."""
     find_account(session, user)
+    return _revoke(session, user, _is_of_device(session, user, fingerprint), reason, now)
+
+
+def _is_of(user: str) -> ColumnElement[bool]:
+    return CertificateRow.key_identifier.in_(select(DeviceRow.key_identifier).where(DeviceRow.user_name == user))
+
+
+def _is_of_device(session: Session, user: str, fingerprint: str) -> ColumnElement[bool]:
     key = session.scalar(
         select(CertificateRow.key_identifier)
         .join(DeviceRow)
@@ -151,10 +187,22 @@ def _revoke_device(session: Session, user: str, fingerprint: str, reason: Reason
     if key is None:
         raise RefusedError(
             f"{user} has no device with this fingerprint",
-            hint="give it as `whoami` prints it on the device",
+            hint="see `registrar members NAME`; `whoami` prints it on the device",
             code="unknown_device",
         )
-    return _revoke(session, user, CertificateRow.key_identifier == key, reason, now)
+    return CertificateRow.key_identifier == key
+
+
+def _free(session: Session, which: ColumnElement[bool], now: dt.datetime) -> list[str]:
+    """Take what is on hold off the list: the next one does not name it (RFC 5280, section 5.3.1)."""
+    query = (
+        update(CertificateRow)
+        .where(which, CertificateRow.revocation_reason == Reason.CERTIFICATE_HOLD)
+        .values(revoked_at=None, revocation_reason=None, crl_number=take_number(session, now))
+        .returning(CertificateRow.fingerprint)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(session.scalars(query))
 
 
 def _revoke(session: Session, user: str, which: ColumnElement[bool], reason: Reason, now: dt.datetime) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from registrar.requests import SignedRequest
 
 _TELLING_LEVELS = 4  # of a topic: prefix, kind, operation or owner
-_MEMBERS_OPERATIONS = ("members", "release", "fetch", "list", "remove", "renew")
+_MEMBERS_OPERATIONS = ("members", "release", "fetch", "list", "remove", "renew", "revoke")
 _log = logging.getLogger(__name__)
 
 
@@ -191,6 +191,8 @@ class Service:
                 outcome = self._handlers.remove(request, signed.user, now=now)
             case messages.RenewRequest():
                 outcome = self._handlers.renew(request, signed.user, now=now)
+            case messages.RevokeRequest():
+                outcome = self._handlers.revoke(request, signed.user, now=now)
         return outcome
 
 

@@ -18,6 +18,8 @@ LONGEST_PAGE = 100  # entries of the catalogue in one reply
 Order = Literal["oldest", "newest"]  # which come first
 # The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
 Secret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json")]
+# What an owner may say of a device; a hold is for the registrar, who alone can lift it.
+OwnReason = Literal["cessation-of-operation", "superseded", "key-compromise"]
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
 
@@ -121,6 +123,14 @@ class DeleteRequest(ConfidentialRequest):
     password: Secret
 
 
+class RevokeRequest(BaseRequest):
+    """Ask that one device of one's own be revoked, by a fingerprint, or every one (``device`` is None)."""
+
+    operation: Literal["revoke"] = "revoke"
+    device: Hex64 | None
+    reason: OwnReason
+
+
 Request = Annotated[
     EnrolRequest
     | RenewRequest
@@ -130,6 +140,7 @@ Request = Annotated[
     | FetchRequest
     | ListRequest
     | RemoveRequest
+    | RevokeRequest
     | PasswordRequest
     | DeleteRequest,
     Field(discriminator="operation"),

@@ -99,6 +99,12 @@ class DeleteResult(Message):
     images: Size
 
 
+class RevokeResult(Message):
+    """The fingerprints of the certificates that were revoked."""
+
+    certificates: tuple[Hex64, ...]
+
+
 Result = (
     EnrolResult
     | RenewResult
@@ -108,6 +114,7 @@ Result = (
     | FetchResult
     | ListResult
     | RemoveResult
+    | RevokeResult
     | PasswordResult
     | DeleteResult
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from common import messages
 from common.errors import RefusedError
+from common.revocation_lists import Reason
 from registrar import passwords
 from registrar.handlers.stores import Outcome, Stores
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Membership(Stores):
-    """The operations ``password`` and ``delete``."""
+    """The operations ``password``, ``delete`` and ``revoke``."""
 
     __slots__ = ()
 
@@ -44,6 +45,12 @@ class Membership(Stores):
             raise wrong_password()
         deletion = self.deletions.delete(user, now, known=known)
         return Outcome(messages.DeleteResult(deleted_at=deletion.deleted_at, images=deletion.images))
+
+    def revoke(self, request: messages.RevokeRequest, user: str, *, now: dt.datetime) -> Outcome:
+        """Revoke one device of the user's, or all; whoever serves sees to the rest. Raises RefusedError."""
+        reason = Reason(request.reason)
+        revoked = self.revocations.revoke_devices(user, reason, now, fingerprint=request.device)
+        return Outcome(messages.RevokeResult(certificates=tuple(revoked)))
 
 
 def wrong_password() -> RefusedError:

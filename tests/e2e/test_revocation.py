@@ -71,6 +71,57 @@ def test_a_revoked_device_is_out_and_the_user_s_other_one_goes_on(system: System
     system.post(system.register("xena", "xena-3"), CHELSEA)
 
 
+def test_who_was_on_hold_comes_back_with_the_same_device(system: System) -> None:
+    zoe = system.register("zoe")
+    revoke(system, "zoe", "--reason", "certificate-hold")
+    wait_until_locked_out(zoe)
+    refused = system.try_to_register("zoe", zoe)
+    assert refused.stderr.startswith("error: Login Failed\n")
+    done = run("registrar", "restore", "zoe", "--home", system.home, "--json")
+    assert json.loads(done.stdout)["certificates"] == [fingerprint_of(zoe)], done.stderr
+    wait_until(lambda: not try_to_post(zoe), "the broker lets her in again")
+    again = run("registrar", "restore", "zoe", "--home", system.home)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith("error: zoe is not revoked\nhint: ")
+
+
+def test_who_was_revoked_for_good_logs_in_anew_after_a_restoration(system: System) -> None:
+    abe = system.register("abe")
+    revoke(system, "abe")
+    wait_until_locked_out(abe)
+    assert run("registrar", "restore", "abe", "--home", system.home).returncode == 0
+    assert try_to_post(abe)
+    system.register("abe")
+    system.post(abe, CHELSEA)
+
+
+def test_a_member_shuts_out_a_lost_device_then_this_one_then_all(system: System) -> None:
+    lost, kept = system.register("cleo", "cleo-1"), system.register("cleo", "cleo-2")
+    options = ("--device", fingerprint_of(lost), "--reason", "key-compromise")
+    unasked = run("publisher", "revoke", *options, "--home", kept)
+    assert (unasked.returncode, unasked.stderr.splitlines()[1]) == (1, "hint: use --yes")
+    system.post(lost, CHELSEA)
+    done = run("publisher", "revoke", *options, "--yes", "--home", kept, "--json")
+    assert json.loads(done.stdout)["certificates"] == [fingerprint_of(lost)], done.stderr
+    wait_until_locked_out(lost)
+    for every in ((), ("--every-device",)):
+        wait_until(lambda: not try_to_post(kept), "the other device is in")
+        done = run("publisher", "revoke", "--yes", *every, "--home", kept, "--json")
+        assert json.loads(done.stdout)["certificates"] == [fingerprint_of(kept)], done.stderr
+        wait_until_locked_out(kept)
+        system.register("cleo", "cleo-2")
+
+
+def test_a_member_shuts_out_nobody_else_s_device(system: System) -> None:
+    dina, eli = system.register("dina"), system.register("eli")
+    done = run("publisher", "revoke", "--device", fingerprint_of(eli), "--yes", "--home", dina)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: dina has no device with this fingerprint\n")
+    system.post(eli, CHELSEA)
+    both = run("publisher", "revoke", "--device", fingerprint_of(dina), "--every-device", "--home", dina)
+    assert both.returncode == 2
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

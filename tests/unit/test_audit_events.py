@@ -100,8 +100,10 @@ def test_a_revocation_with_what_it_revokes(accounts: Accounts, engine: Engine) -
     revocations = Revocations(engine)
     revocations.revoke("alice", Reason.KEY_COMPROMISE, NOW)
     refuse(lambda: revocations.revoke("nobody", Reason.KEY_COMPROMISE, NOW))
+    revocations.restore("alice", NOW)
+    refuse(lambda: revocations.restore("alice", NOW))
     details = {"certificates": [certificates.fingerprint(member.certificate)], "reason": "key-compromise"}
-    assert entries(engine)[1:] == [("revoked", "alice", details)]
+    assert entries(engine)[1:] == [("revoked", "alice", details), ("restored", "alice", {"certificates": []})]
 
 
 @pytest.mark.usefixtures("accounts")

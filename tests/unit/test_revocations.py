@@ -13,6 +13,7 @@ from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar.accounts import Accounts
 from registrar.authority import Revocation
+from registrar.deletions import Deletions
 from registrar.passwords import LOCKED
 from registrar.revocations import Revocations
 from registrar.tables import CertificateRow
@@ -137,6 +138,67 @@ def test_another_key_of_a_device_may_be_certified_again(accounts: Accounts, revo
     assert accounts.certificates_of("alice", NOW) == []
     certificate = add(accounts, "alice", 0)
     assert accounts.certificates_of("alice", NOW) == [certificate]
+
+
+def test_who_is_restored_logs_in_anew_and_has_back_what_was_on_hold(
+    accounts: Accounts, revocations: Revocations
+) -> None:
+    lost, held = add(accounts, "alice", 0), add(accounts, "alice", 1)
+    revocations.revoke("alice", Reason.KEY_COMPROMISE, NOW, fingerprint=fingerprint(lost))
+    revocations.revoke("alice", Reason.CERTIFICATE_HOLD, NOW)
+    number = revocations.number()
+    assert revocations.restore("alice", NOW) == prints(held)
+    assert accounts.password_hash("alice") == "hash of alice"
+    assert accounts.certificates_of("alice", NOW) == [held]
+    assert revocations.listed(NOW)[1] == [Revocation(lost, NOW, Reason.KEY_COMPROMISE)]
+    assert revocations.changed_since(number, NOW) == [("alice", fingerprint(held))]
+    revocations.demand_standing("alice", fingerprint(held))
+    refused("revoked", lambda: revocations.demand_standing("alice", fingerprint(lost)))
+    refused("key_revoked", lambda: add(accounts, "alice", 0))
+    add(accounts, "alice", 2)
+
+
+def test_a_device_comes_off_its_hold_and_off_nothing_else(accounts: Accounts, revocations: Revocations) -> None:
+    held, gone = add(accounts, "alice", 0), add(accounts, "alice", 1)
+    revocations.revoke("alice", Reason.CERTIFICATE_HOLD, NOW, fingerprint=fingerprint(held))
+    revocations.revoke("alice", Reason.SUPERSEDED, NOW, fingerprint=fingerprint(gone))
+    refused("not_revoked", lambda: revocations.restore("alice", NOW, fingerprint=fingerprint(gone)))
+    assert revocations.restore("alice", NOW, fingerprint=fingerprint(held)) == prints(held)
+    assert accounts.certificates_of("alice", NOW) == [held]
+    refused("not_revoked", lambda: revocations.restore("alice", NOW, fingerprint=fingerprint(held)))
+
+
+def test_nobody_can_be_restored_who_is_in_or_was_never_there(accounts: Accounts, revocations: Revocations) -> None:
+    add(accounts, "alice", 0)
+    refused("not_revoked", lambda: revocations.restore("alice", NOW))
+    refused("unknown_user", lambda: revocations.restore("nobody", NOW))
+
+
+def test_a_deleted_account_is_not_restored(accounts: Accounts, revocations: Revocations, engine: Engine) -> None:
+    add(accounts, "alice", 0)
+    Deletions(engine).delete("alice", NOW)
+    refused("deleted", lambda: revocations.restore("alice", NOW))
+    assert accounts.password_hash("alice") == LOCKED
+
+
+def test_sessions_that_were_to_end_are_left_alone_after_a_restoration(
+    accounts: Accounts, revocations: Revocations
+) -> None:
+    add(accounts, "alice", 0)
+    revocations.connections.note("one", "alice", NOW)
+    revocations.revoke("alice", Reason.CERTIFICATE_HOLD, NOW)
+    assert revocations.connections.to_end() == ["one"]
+    revocations.restore("alice", NOW)
+    assert revocations.connections.to_end() == []
+
+
+def test_who_revokes_every_device_may_log_in_again(accounts: Accounts, revocations: Revocations) -> None:
+    mine = [add(accounts, "alice", number) for number in range(2)]
+    others = add(accounts, "bob", 2)
+    assert revocations.revoke_devices("alice", Reason.SUPERSEDED, NOW, fingerprint=None) == prints(*mine)
+    assert accounts.all_certificates(NOW) == [others]
+    assert accounts.password_hash("alice") == "hash of alice"
+    add(accounts, "alice", 0)
 
 
 def test_nobody_and_nothing_can_be_revoked_that_is_not_there(accounts: Accounts, revocations: Revocations) -> None:
