@@ -38,6 +38,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.catalogue
 	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.flood
+	$(BIN)/python -m benchmarks.logins
 
 # Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
 soak: setup

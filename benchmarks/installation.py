@@ -9,7 +9,7 @@ import random
 import secrets
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
@@ -40,27 +40,39 @@ def initialise(folder: Path) -> Path:
 @contextlib.contextmanager
 def installation(folder: Path, doors: Doors) -> Iterator[tuple[Identity, Identity]]:
     """Run a registrar with its broker in ``folder``, which `initialise` has prepared; yields two enrolled members."""
-    home = folder / "registrar"
-    ports = ["--port", str(doors.port), "--enrol-port", str(doors.enrol_port)]
-    command = [*program("registrar"), "serve", "--home", str(home), "--with-broker", *ports, "--json"]
-    with running(command) as serving:
-        read_event(serving)
-        root = Authority.load(home, load_settings(home)).root
-        contact = Contact(Address("localhost", doors.enrol_port), fingerprint(root), root)
-        enrolled = [
-            enrol(folder / user, user, secrets.token_hex(16), contact,
-                  key_size=3072, options=SessionOptions(), clock=console.now).identity
-            for user in ("owner", "reader")
-        ]  # fmt: skip
-        for identity in enrolled:
-            console.remember(identity.home, broker="localhost", port=doors.port)
-        yield enrolled[0], enrolled[1]
+    with serving(folder, doors):
+        yield enrol_members(folder, doors)
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program beside this one, and end it on leaving."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def serving(folder: Path, doors: Doors, log: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a registrar with its broker; yields its process. It logs to stderr, or to ``log``."""
+    ports = ["--port", str(doors.port), "--enrol-port", str(doors.enrol_port)]
+    home = str(folder / "registrar")
+    with running([*program("registrar"), "serve", "--home", home, "--with-broker", *ports, "--json"], log) as process:
+        read_event(process)
+        yield process
+
+
+def enrol_members(folder: Path, doors: Doors) -> tuple[Identity, Identity]:
+    """Enrol two members, the owner and the reader."""
+    home = folder / "registrar"
+    root = Authority.load(home, load_settings(home)).root
+    contact = Contact(Address("localhost", doors.enrol_port), fingerprint(root), root)
+    owner, reader = (
+        enrol(folder / user, user, secrets.token_hex(16), contact,
+              key_size=3072, options=SessionOptions(), clock=console.now).identity
+        for user in ("owner", "reader")
+    )  # fmt: skip
+    for identity in (owner, reader):
+        console.remember(identity.home, broker="localhost", port=doors.port)
+    return owner, reader
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a program beside this one, and end it on leaving; what it writes to stderr goes there, or to ``log``."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         yield process
     finally:
