@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import clocks
@@ -12,7 +13,7 @@ from system import ROOT, System, run, wait_until
 
 from common import certificates
 from common.identity import CERTIFICATE
-from registrar.authority import ISSUING, ROOT_KEY
+from registrar.authority import ISSUING, REGISTRAR_FORMER, ROOT_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,4 +150,32 @@ def test_whoever_is_revoked_is_out_whichever_authority_has_certified_him(own_sys
     for home in (old, new):
         wait_until(lambda home=home: is_out(home), "a broker that has read the new lists")  # type: ignore[misc]
     system.post(kept, CHELSEA)
+    system.stop()
+
+
+def test_a_backup_has_every_authority_and_every_certificate_of_the_registrar(
+    own_system: System, tmp_path: Path
+) -> None:
+    system = own_system
+    system.start()
+    alice, bob = system.register("alice"), system.register("bob")
+    system.post(alice, CHELSEA)
+    rotate(system)
+    before = issuing(system)
+    wait_for(system, before[0])
+    former = (system.home / REGISTRAR_FORMER).read_bytes()
+    assert run("registrar", "backup", tmp_path / "backup", "--home", system.home).returncode == 0
+    system.stop()
+    shutil.rmtree(system.home)
+    restored = run("registrar", "init", "--from-backup", tmp_path / "backup", "--home", system.home)
+    assert restored.returncode == 0, restored.stderr
+    assert (issuing(system), (system.home / REGISTRAR_FORMER).read_bytes()) == (before, former)
+    system.start()
+    # Both are members of the old one still.
+    system.post(alice, CHELSEA, "--to", "bob")
+    with system.subscriber(bob) as reading:
+        for _ in range(2):
+            reading.wait_for("saved", owner="alice")
+    rotate(system)
+    assert issuing(system)[1:] == before
     system.stop()
