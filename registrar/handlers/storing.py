@@ -79,7 +79,7 @@ class Storing(Stores):
 
         Yields what to withdraw.
         """
-        for image_id, owner, channel in self.deletions.images_left(_AT_ONCE):
+        for image_id, owner, channel in self.deletions.images_left(now, _AT_ONCE):
             self.catalogue.remove(Removal(image_id, owner, channel, "removed", now))
         for record in self.catalogue.expired(now, _AT_ONCE):
             self.catalogue.remove(Removal(record.image_id, record.owner, record.channel, "expired", now))

@@ -80,7 +80,7 @@ def test_a_registrar_that_ends_in_between_goes_on_when_it_comes_back(
     while world.service.clear_away():
         pass
     assert announced(world) == archived(world) == set()
-    assert world.deletions.images_left(9) == []
+    assert world.deletions.images_left(world.clock(), 9) == []
 
 
 def test_who_knows_the_password_deletes_the_account_from_a_device_of_it(world: World, alice: Owner) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
 import pytest
 from authorities import default
 from pydantic import SecretStr
+from system import wait_until
 
 from common import messages, topics
-from common.connection import SessionOptions
+from common.arrivals import Message
 from common.enveloping import Cipher, encrypt
 from common.errors import RefusedError, SessionError
 from common.registrar_client import RegistrarClient
@@ -120,6 +122,17 @@ def test_guesses_wait_on_this_device_and_not_on_another(world: World, alice: Own
         assert code_of(lambda: alice.registrar.change_password(WRONG, NEW)) == "login_failed"
 
 
+def test_what_passes_the_broker_has_neither_password_in_it(world: World, alice: Owner) -> None:
+    with world.broker.session(f"{'b' * 32}-watching") as watching:
+        watching.subscribe(topics.all_requests("password"))
+        # Whatever the registrar makes of it.
+        with contextlib.suppress(SessionError):
+            alice.registrar.change_password(OLD, NEW)
+        arrived = list(iter(lambda: watching.receive(timeout=1), None))
+    (passed,) = [one.payload for one in arrived if isinstance(one, Message)]
+    assert (OLD.encode() in passed, NEW.encode() in passed) == (False, False)
+
+
 def test_one_that_is_both_signed_and_sealed_is_taken_once(world: World, alice: Owner) -> None:
     request = request_of(alice, world)
     sent = sealed(sign(request.to_json(), alice.identity.key, alice.identity.certificate), world)
@@ -129,14 +142,15 @@ def test_one_that_is_both_signed_and_sealed_is_taken_once(world: World, alice: O
     assert code_of(lambda: ask(alice, world, request, sent)) == "replayed"
 
 
-def test_one_that_is_only_signed_or_only_sealed_is_not_even_answered(world: World, alice: Owner) -> None:
+def test_one_that_is_only_signed_or_only_sealed_is_not_even_answered(
+    world: World, alice: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
     request = request_of(alice, world)
     signed = sign(request.to_json(), alice.identity.key, alice.identity.certificate)
-    with world.broker.session(alice.session.client_id, SessionOptions(reply_timeout=0.5)) as session:
-        session.subscribe(topics.all_replies(session.client_id))
-        for sent in (signed, sealed(request.to_json(), world)):
-            with pytest.raises(SessionError):
-                session.request(request.topic, sent, operation="password")
+    answers = topics.reply(alice.session.client_id, "password")
+    for sent in (signed, sealed(request.to_json(), world)):
+        alice.session.publish(request.topic, sent, response_topic=answers)
+    wait_until(lambda: caplog.text.count("dropped password of alice") == 2, "neither is taken")
     assert opens(world, OLD)
 
 

@@ -94,19 +94,25 @@ def test_nobody_gets_in_by_a_deleted_account_and_nobody_gets_its_name(
     assert accounts.certificates_of("alice", LATER) == []
     assert Revocations(engine).listed(LATER)[1] == [Revocation(certificate, LATER, Reason.CESSATION_OF_OPERATION)]
     refused("deleted", lambda: Revocations(engine).demand_standing("alice", fingerprint(certificate)))
-    refused("user_exists", lambda: accounts.create("alice", "another's hash", LATER))
     refused("revoked", lambda: accounts.add_certificate("alice", certificate, LATER))
     refused("login_failed", lambda: accounts.set_password("alice", "another hash", LATER))
     assert [member.user for member in accounts.members(LATER)] == ["bob"]
     assert accounts.password_hash("bob") == "hash of bob"
 
 
+def test_the_name_is_not_given_to_anybody_else(accounts: Accounts, deletions: Deletions) -> None:
+    deletions.delete("alice", NOW)
+    refused("user_exists", lambda: accounts.create("alice", "another's hash", LATER))
+
+
 def test_it_does_not_come_back(engine: Engine, accounts: Accounts, deletions: Deletions) -> None:
     deletions.delete("alice", NOW)
+    refused("deleted", lambda: Revocations(engine).restore("alice", NOW))
     refused("deleted", lambda: accounts.add_reset_code("alice", "a code", now=NOW, expires_at=LATER))
     refused("deleted", lambda: Revocations(engine).revoke("alice", Reason.CERTIFICATE_HOLD, NOW))
     accounts.add_reset_code("bob", "a code", now=NOW, expires_at=LATER)
     Revocations(engine).revoke("bob", Reason.CERTIFICATE_HOLD, NOW)
+    Revocations(engine).restore("bob", NOW)
 
 
 def test_to_delete_again_says_when_it_was(deletions: Deletions) -> None:
@@ -137,16 +143,16 @@ def test_its_images_are_left_until_each_is_removed_and_none_comes_meanwhile(
 ) -> None:
     stored = {store(engine, "alice").image_id for _ in range(3)}
     store(engine, "bob")
-    assert deletions.images_left(9) == []
+    assert deletions.images_left(NOW, 9) == []
     assert deletions.delete("alice", NOW).images == 3
     refused("revoked", lambda: store(engine, "alice"))
     store(engine, "bob")
-    assert len(deletions.images_left(2)) == 2
-    left = deletions.images_left(9)
+    assert len(deletions.images_left(NOW, 2)) == 2
+    left = deletions.images_left(NOW, 9)
     assert {image_id for image_id, *_ in left} == stored
     for image_id, owner, channel in left:
         Catalogue(engine).remove(Removal(image_id, owner, channel, "removed", NOW))
-    assert deletions.images_left(9) == []
+    assert deletions.images_left(NOW, 9) == []
     assert dataclasses.asdict(deletions.delete("alice", LATER))["images"] == 0
     assert count(engine, UsageRow) == 1
 
