@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from common import keys
 from common.errors import ConfigurationError
 from common.files import make_private_folder, read_private, write_private
-from common.key_files import no_passphrase, read_key
+from common.key_files import no_passphrase, read_keys
 from common.pkcs8 import is_encrypted
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ _SECRET = re.compile(rb"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a device has before it is enrolled: a key, and the secret that begins each of its client ids."""
+    """What a device has before it is enrolled: a key, and the secret that begins each of its client ids.
+
+    ``others`` are keys that it had before, or has made for its next certificate; they are in the same file.
+    """
 
     home: Path
     key: rsa.RSAPrivateKey
     secret: str
     passphrase: bytes | None = field(default=None, repr=False)
+    others: tuple[rsa.RSAPrivateKey, ...] = ()
 
     @classmethod
     def prepare(
@@ -57,12 +61,28 @@ class Device:
     def load(cls, home: Path, passphrase: Passphrase = no_passphrase) -> Self:
         """Return the device of ``home``; raises ConfigurationError where it is missing, exposed or corrupt."""
         demand_device(home)
-        key, used = read_key(home / KEY, passphrase, corrupt)
-        return cls(home, key, read_or_make_secret(home), used)
+        (key, *others), used = read_keys(home / KEY, passphrase, corrupt)
+        return cls(home, key, read_or_make_secret(home), used, tuple(others))
 
     def encrypt(self, passphrase: bytes | None) -> None:
-        """Encrypt the key with another passphrase, or with none, in place of that of today."""
-        write_private(self.home / KEY, keys.to_pem(self.key, passphrase))
+        """Encrypt the keys with another passphrase, or with none, in place of that of today."""
+        write_private(self.home / KEY, b"".join(keys.to_pem(key, passphrase) for key in (self.key, *self.others)))
+
+    def having(self, key: rsa.RSAPrivateKey) -> Self:
+        """Return the device with one more key, which is in its file as well."""
+        more = replace(self, others=(*self.others, key))
+        more.encrypt(self.passphrase)
+        return more
+
+    def led_by(self, public_key: object) -> Self:
+        """Return the device with the key of a certificate as its key, and first in its file, if it has that key."""
+        every = (self.key, *self.others)
+        found = next((key for key in every if key.public_key() == public_key), self.key)
+        if found is self.key:
+            return self
+        led = replace(self, key=found, others=tuple(key for key in every if key is not found))
+        led.encrypt(self.passphrase)
+        return led
 
     def client_id(self, role: str, *, fresh: bool = False) -> str:
         """Return the client id for ``role``; a ``fresh`` one for a session beside others of the same role."""

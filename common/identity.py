@@ -1,7 +1,7 @@
 """A member's identity on disk: key, certificates and trust of one device (docs/protocol.md, "Trust").
 
 One folder: ``key.pem`` and ``device-secret`` (0600), ``certificate.pem``, ``former.pem`` (earlier certificates of the
-same key, which older images name as their recipient), ``ca.pem``, ``registrar.pem``, ``crl.pem``, and ``settings.toml``
+keys, which older images name as their recipient), ``ca.pem``, ``registrar.pem``, ``crl.pem``, and ``settings.toml``
 with the broker and the pin. A publisher and a subscriber may share it and run at the same time.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
 
-from common import certificates
+from common import certificates, keys
 from common.certificates import Trust
 from common.device import KEY, Device, corrupt
 from common.errors import ConfigurationError, VerificationError
@@ -41,9 +41,7 @@ class Identity:
     """
 
     def __init__(self, device: Device, *, now: dt.datetime) -> None:
-        self.device = device
         self.home = device.home
-        self.key = device.key
         try:
             self.certificate = certificates.read_certificate(_read(self.home / CERTIFICATE))
             self.registrar = certificates.read_certificate(_read(self.home / REGISTRAR))
@@ -59,6 +57,8 @@ class Identity:
                 hint="register again in this folder: publisher register NAME --ca-fingerprint …",
                 code="corrupt_identity",
             ) from error
+        # A crash may have come between the certificate of a new key and that key's place in its file.
+        self.device = device.led_by(self.certificate.public_key())
         if self.certificate.public_key() != self.key.public_key():
             raise corrupt(self.home / KEY)
 
@@ -73,6 +73,24 @@ class Identity:
                 code="no_identity",
             )
         return cls(device, now=now)
+
+    @property
+    def key(self) -> rsa.RSAPrivateKey:
+        """The key of the certificate."""
+        return self.device.key
+
+    def next_key(self, size: int) -> rsa.RSAPrivateKey:
+        """Return a key of ``size`` bits for a certificate to come, one that has none yet.
+
+        It is in the folder before a certificate is asked for, so that what a crash leaves is used the next time.
+        """
+        certified = [certificate.public_key() for certificate in (self.certificate, *_read_former(self.home))]
+        for key in self.device.others:
+            if key.public_key() not in certified and key.key_size == size:
+                return key
+        key = keys.generate(size)
+        self.device = self.device.having(key)
+        return key
 
     @property
     def credentials(self) -> tuple[Path, Path, bytes | None]:
@@ -93,19 +111,25 @@ class Identity:
     def follow_folder(self) -> bool:
         """Take over a certificate that another program has put into the folder; return whether there was one."""
         found = certificate_in(self.home)
-        if found is None or found == self.certificate or found.public_key() != self.key.public_key():
+        if found is None or found == self.certificate:
             return False
+        if found.public_key() != self.key.public_key():
+            device = Device.load(self.home, lambda _: self.device.passphrase or b"").led_by(found.public_key())
+            if device.key.public_key() != found.public_key():
+                return False
+            self.device = device
         self.certificate = found
         return True
 
     @property
     def reader(self) -> Reader:
-        """The key and every certificate it has had, to open images with.
+        """The keys and every certificate they have had, to open images with.
 
         As they are in the folder now: the other program there may have renewed the certificate since.
         """
         current = certificates.read_certificate(_read(self.home / CERTIFICATE))
-        return Reader(self.key, tuple(dict.fromkeys((current, self.certificate, *_read_former(self.home)))))
+        known = tuple(dict.fromkeys((current, self.certificate, *_read_former(self.home))))
+        return Reader(self.key, known, self.device.others)
 
     def accept_trust(self, authorities: bytes, crls: bytes, *, now: dt.datetime) -> None:
         """Take over the payloads of ``trust/ca`` and ``trust/crl``; raises VerificationError.
@@ -132,12 +156,14 @@ class Identity:
             self.registrar = certificate
 
     def replace_certificate(self, certificate: x509.Certificate, *, now: dt.datetime) -> None:
-        """Take over a renewed certificate of the same key; the old one stays known as a former one."""
-        check_own(certificate, self.key, self.user, self.trust, now=now)
+        """Take over a renewed certificate, of the same key or a next one; the old one stays known as a former one."""
+        key = next((one for one in self.device.others if one.public_key() == certificate.public_key()), self.key)
+        check_own(certificate, key, self.user, self.trust, now=now)
         # The one in the folder, which the other program there may have renewed since.
         _add_former(self.home, certificate_in(self.home) or self.certificate)
+        # With this one the device has its new key; which is first in its file is seen to again at each start.
         write_private(self.home / CERTIFICATE, certificates.to_pem(certificate))
-        self.certificate = certificate
+        self.certificate, self.device = certificate, self.device.led_by(certificate.public_key())
 
 
 def save_enrolment(device: Device, certificate: x509.Certificate, registrar: x509.Certificate, trust: Trust) -> None:

@@ -26,8 +26,18 @@ def read_key(
     passphrase: Passphrase,
     damaged: Callable[[Path], ConfigurationError],
     read: Callable[[Path], bytes] = read_private,
-) -> tuple[rsa.RSAPrivateKey, bytes | None]:
-    """Return the key in a file, and its passphrase if it has one.
+) -> rsa.RSAPrivateKey:
+    """Return the key in a file, the first where there are several; raises as ``read_keys`` does."""
+    return read_keys(path, passphrase, damaged, read)[0][0]
+
+
+def read_keys(
+    path: Path,
+    passphrase: Passphrase,
+    damaged: Callable[[Path], ConfigurationError],
+    read: Callable[[Path], bytes] = read_private,
+) -> tuple[list[rsa.RSAPrivateKey], bytes | None]:
+    """Return the keys in a file, one at least, and their passphrase if they have one.
 
     Raises ConfigurationError: ``wrong_passphrase`` where the passphrase does not open it, ``exposed_key`` where others
     may read it, and what ``damaged`` returns where it is no key.
@@ -35,7 +45,7 @@ def read_key(
     pem = read(path)
     given = passphrase(path) if is_encrypted(pem) else None
     try:
-        return keys.read(pem, given), given
+        return keys.read_all(pem, given), given
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise damaged(path) if given is None else wrong_passphrase(path) from error
 

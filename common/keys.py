@@ -5,6 +5,8 @@ Pure: no I/O. Errors are cryptography's own and ValueError; who knows the file o
 
 from __future__ import annotations
 
+import re
+
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -13,6 +15,7 @@ from common import pkcs8
 AUTHORITY_SIZE = 3072
 _SMALLEST, _LARGEST = 2048, 4096
 _PUBLIC_EXPONENT = 65537
+_BLOCK = re.compile(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
 
 
 def generate(size: int) -> rsa.RSAPrivateKey:
@@ -39,6 +42,14 @@ def read(pem: bytes, passphrase: bytes | None = None) -> rsa.RSAPrivateKey:
     trial = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())
     key.public_key().verify(trial, b"", padding.PKCS1v15(), hashes.SHA256())
     return key
+
+
+def read_all(pem: bytes, passphrase: bytes | None = None) -> list[rsa.RSAPrivateKey]:
+    """Return the keys that ``pem`` holds, one at least; raises as ``read`` does."""
+    blocks = _BLOCK.findall(pem)
+    if not blocks:
+        raise ValueError("there is no key")
+    return [read(block, passphrase) for block in blocks]
 
 
 def check_public(key: object) -> rsa.RSAPublicKey:

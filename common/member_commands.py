@@ -92,8 +92,13 @@ def check_key_size(bits: int) -> int:
     return bits
 
 
+KeySizeOption = Annotated[
+    int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
+]
+
+
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:
-    """Add register, whoami and passphrase to a program."""
+    """Add register, whoami, renew and passphrase to a program."""
     add_key_commands(app, default_home)
 
     @app.command()
@@ -115,9 +120,7 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
             str | None, option("--code", help="What `registrar reset` prints, for a new password; - reads it.")
         ] = None,
         password_stdin: Annotated[bool, option("--password-stdin", help="Read the password from stdin.")] = False,
-        key_size: Annotated[
-            int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
-        ] = 3072,
+        key_size: KeySizeOption = 3072,
         with_passphrase: Annotated[
             bool, option("--with-passphrase", help="Encrypt the new key with a passphrase.")
         ] = False,
@@ -179,6 +182,29 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         _describe(Printer(as_json=json), identity, "whoami", None)
         identity.demand_current(console.now())
+
+    @app.command()
+    def renew(
+        *,
+        new_key: Annotated[
+            bool, option("--new-key", help="For a new key; the old one still opens what it did.")
+        ] = False,
+        key_size: KeySizeOption = 3072,
+        broker: BrokerOption = DEFAULT_BROKER,
+        port: PortOption = DEFAULT_PORT,
+        passphrase_file: PassphraseFileOption = None,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
+    ) -> None:
+        """Renew this device's certificate now, not only when two thirds of its life are over."""
+        console.start_logging(verbose=verbose)
+        identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
+        client_id = identity.device.client_id("renewing", fresh=True)
+        options = session_options(load_settings(home))
+        with member_session(identity, Address(broker, port), client_id, options) as (_, registrar):
+            registrar.renew(identity.next_key(key_size) if new_key else None)
+        _describe(Printer(as_json=json), identity, "renewed", "Certificate renewed")
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
     from common.arrivals import Message
     from common.identity import Identity
@@ -200,9 +201,12 @@ class RegistrarClient:
         certificate, now = self._identity.certificate, self._clock()
         return certificates.is_due_for_renewal(certificate, now) and certificates.is_valid(certificate, now)
 
-    def renew(self) -> None:
-        """Get a new certificate for the identity's key and take it over."""
-        csr = certificates.make_csr(self._identity.key, self._identity.user)
+    def renew(self, key: rsa.RSAPrivateKey | None = None) -> None:
+        """Get a new certificate for the identity's key, or for its next ``key``, and take it over.
+
+        The request is signed by the key of today and holds a signature of the next one: both are this device's.
+        """
+        csr = certificates.make_csr(key or self._identity.key, self._identity.user)
         result = self._ask(
             messages.RenewRequest(topic=self._topic("renew"), sent_at=self._clock(), csr=csr), messages.RenewResult
         )

@@ -37,10 +37,16 @@ class NotRecipientError(VerificationError):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who opens: a private key, and every certificate that it has or had."""
+    """Who opens: a private key, those that it had before, and every certificate that they have or had."""
 
     key: rsa.RSAPrivateKey
     certificates: tuple[x509.Certificate, ...]
+    former_keys: tuple[rsa.RSAPrivateKey, ...] = ()
+
+    def key_of(self, certificate: x509.Certificate) -> rsa.RSAPrivateKey:
+        """Return the private key of one of the certificates."""
+        public_key = certificate.public_key()
+        return next((key for key in self.former_keys if key.public_key() == public_key), self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ def _own_content_key(envelope: Envelope, reader: Reader) -> bytes | None:
     for certificate in reader.certificates:
         encrypted_key = envelope.encrypted_key_for(subject_key_identifier(certificate))
         if encrypted_key is not None:
-            return unwrap_key(encrypted_key, reader.key)
+            return unwrap_key(encrypted_key, reader.key_of(certificate))
     return None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -117,10 +117,17 @@ class Accounts:
             audit.append(session, "password-changed", user, now, code=code and token_id(code))
 
     def add_certificate(
-        self, user: str, certificate: x509.Certificate, now: dt.datetime, *, occasion: Occasion = "login"
+        self,
+        user: str,
+        certificate: x509.Certificate,
+        now: dt.datetime,
+        *,
+        occasion: Occasion = "login",
+        predecessor: x509.Certificate | None = None,
     ) -> list[str]:
         """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.
 
+        What the key of a ``predecessor`` was a recipient of, the new key's device may have, and opens with the old one.
         Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's,
         ``key_revoked`` where it is on hold or compromised.
         """
@@ -136,6 +143,8 @@ class Accounts:
                     code="key_in_use",
                 )
             demand_certifiable(session, key_identifier)
+            if predecessor is not None:
+                _succeed(session, user, certificates.subject_key_identifier(predecessor), key_identifier)
             replaced = session.scalars(
                 select(CertificateRow.fingerprint).where(
                     CertificateRow.key_identifier == key_identifier, CertificateRow.expires_at > now
@@ -234,6 +243,13 @@ def _claim_key(session: Session, key_identifier: bytes, user: str) -> str:
     except IntegrityError:
         return session.get_one(DeviceRow, key_identifier).user_name
     return user
+
+
+def _succeed(session: Session, user: str, key_identifier: bytes, successor: bytes) -> None:
+    """Note which key has taken the place of another one of the user's, and of those before it."""
+    earlier = or_(DeviceRow.key_identifier == key_identifier, DeviceRow.successor == key_identifier)
+    query = update(DeviceRow).where(DeviceRow.user_name == user, DeviceRow.key_identifier != successor, earlier)
+    session.execute(query.values(successor=successor))
 
 
 def _is_newest_of_its_key() -> ColumnElement[bool]:

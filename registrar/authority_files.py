@@ -51,7 +51,7 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
 
 def read_key(path: Path, passphrase: Passphrase = no_passphrase, *, private: bool = True) -> rsa.RSAPrivateKey:
     """Return the key in a file that, where it is ``private``, only its owner may read."""
-    return key_files.read_key(path, passphrase, damaged, read_private if private else read)[0]
+    return key_files.read_key(path, passphrase, damaged, read_private if private else read)
 
 
 def read_key_of(certificate: x509.Certificate, path: Path, passphrase: Passphrase) -> rsa.RSAPrivateKey:

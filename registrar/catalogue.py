@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from common.errors import RefusedError
 from registrar import audit
 from registrar.database import transaction
 from registrar.deletions import demand_not_deleted
-from registrar.listing import Viewer, list_page
+from registrar.listing import Viewer, former_keys, list_page
 from registrar.tables import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow
 
 if TYPE_CHECKING:
@@ -146,10 +146,13 @@ class Catalogue:
         """Tell whether an image is for this viewer: for every member, one's own, or for people of whom this is one."""
         if record.audience == "members" or record.owner == viewer.user:
             return True
+        key = RecipientRow.key_identifier
         named = (
             select(RecipientRow.ordinal)
             .join(ImageRow, ImageRow.ordinal == RecipientRow.ordinal)
-            .where(ImageRow.image_id == record.image_id, RecipientRow.key_identifier == viewer.key_identifier)
+            .where(ImageRow.image_id == record.image_id)
+            .where(or_(key == viewer.key_identifier, key.in_(former_keys(viewer))))
+            .limit(1)
         )
         with transaction(self._engine) as session:
             return session.scalar(named) is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, union
 
-from registrar.tables import CatalogueRow, ImageRow, RecipientRow
+from registrar.tables import CatalogueRow, DeviceRow, ImageRow, RecipientRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,7 @@ def _visible(viewer: Viewer, start: int, limit: int, *, newest_first: bool) -> S
         (image, ImageRow.audience == "members"),
         (image, ImageRow.owner == viewer.user),
         (recipient, RecipientRow.key_identifier == viewer.key_identifier),
+        (recipient, RecipientRow.key_identifier.in_(former_keys(viewer))),
     ]
     parts = [
         select(ordinal)
@@ -71,6 +72,11 @@ def _visible(viewer: Viewer, start: int, limit: int, *, newest_first: bool) -> S
     found = union(*(select(part.c.ordinal) for part in parts)).subquery()
     ordered = found.c.ordinal.desc() if newest_first else found.c.ordinal
     return select(found.c.ordinal).order_by(ordered).limit(limit)
+
+
+def former_keys(viewer: Viewer) -> Select[bytes]:
+    """Return the identifiers of the keys that the viewer's device has had before."""
+    return select(DeviceRow.key_identifier).where(DeviceRow.successor == viewer.key_identifier)
 
 
 def _ordinal_of(mark: str | None, catalogue: CatalogueRow, *, newest_first: bool) -> int:

@@ -190,7 +190,7 @@ class Service:
             case messages.RemoveRequest():
                 outcome = self._handlers.remove(request, signed.user, now=now)
             case messages.RenewRequest():
-                outcome = self._handlers.renew(request, signed.user, now=now)
+                outcome = self._handlers.renew(request, signed.user, signed.certificate, now=now)
             case messages.RevokeRequest():
                 outcome = self._handlers.revoke(request, signed.user, now=now)
         return outcome

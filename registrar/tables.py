@@ -64,11 +64,15 @@ class TokenRow(Table):
 
 
 class DeviceRow(Table):
-    """A key, by its subject key identifier; it belongs to one user for ever."""
+    """A key, by its subject key identifier; it belongs to one user for ever.
+
+    ``successor`` is the key that its device has taken in its place, if it has.
+    """
 
     __tablename__ = "devices"
     key_identifier: Mapped[bytes] = mapped_column(primary_key=True)
     user_name: Mapped[str] = mapped_column(ForeignKey(AccountRow.user_name), index=True)
+    successor: Mapped[bytes | None] = mapped_column(index=True)
 
 
 class CertificateRow(Table):

@@ -69,13 +69,15 @@ class Enrolling(Stores):
         pem, publications = self._certify(applicant.public_key, user, now, occasion)
         return Outcome(messages.EnrolResult(message=message, certificate=pem), publications)
 
-    def renew(self, request: messages.RenewRequest, user: str, *, now: dt.datetime) -> Outcome:
-        """Certify a key of a member who still has a valid certificate."""
+    def renew(
+        self, request: messages.RenewRequest, user: str, signer: x509.Certificate, *, now: dt.datetime
+    ) -> Outcome:
+        """Certify a key of a member who still has a valid certificate: the signer's, or one that takes its place."""
         try:
             public_key = certificates.check_csr(request.csr)
         except VerificationError as error:
             raise RefusedError(error.message, hint=error.hint, code=error.code) from error
-        pem, publications = self._certify(public_key, user, now, "renewal")
+        pem, publications = self._certify(public_key, user, now, "renewal", signer)
         return Outcome(messages.RenewResult(certificate=pem), publications)
 
     def _admit(self, user: str, password: str, token: str | None, now: dt.datetime) -> messages.EnrolmentWords:
@@ -111,11 +113,16 @@ class Enrolling(Stores):
             raise passwords.login_failed()
 
     def _certify(
-        self, public_key: rsa.RSAPublicKey, user: str, now: dt.datetime, occasion: Occasion
+        self,
+        public_key: rsa.RSAPublicKey,
+        user: str,
+        now: dt.datetime,
+        occasion: Occasion,
+        predecessor: x509.Certificate | None = None,
     ) -> tuple[str, tuple[Publication, ...]]:
         """Sign a certificate, PEM, and return it with what everyone learns: it is there, those it replaces are not."""
         certificate = self.authority.sign_member(public_key, user, now)
-        replaced = self.accounts.add_certificate(user, certificate, now, occasion=occasion)
+        replaced = self.accounts.add_certificate(user, certificate, now, occasion=occasion, predecessor=predecessor)
         pem = certificates.to_pem(certificate)
         withdrawn = [Publication(topics.member(user, earlier), b"") for earlier in replaced]
         return pem.decode(), (Publication(topics.member(user, certificates.fingerprint(certificate)), pem), *withdrawn)

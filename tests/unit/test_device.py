@@ -94,6 +94,23 @@ def test_a_passphrase_is_set_changed_and_removed_and_the_key_stays(home: Path) -
     assert sorted(path.name for path in home.iterdir()) == ["device-secret", "key.pem"]
 
 
+def test_a_key_for_the_next_certificate_is_in_the_same_file_with_the_same_passphrase(home: Path) -> None:
+    device = Device.load(home)
+    device.encrypt(PASSPHRASE)
+    following = authorities.new_key()
+    more = Device.load(home, give).having(following)
+    assert more.key.public_key() == device.key.public_key()
+    assert Device.load(home, give).others[0].public_key() == following.public_key()
+    assert b"BEGIN PRIVATE KEY" not in (home / KEY).read_bytes()
+    led = more.led_by(following.public_key())
+    loaded = Device.load(home, give)
+    assert led.key.public_key() == loaded.key.public_key() == following.public_key()
+    assert loaded.others[0].public_key() == device.key.public_key()
+    assert loaded.led_by(authorities.new_key().public_key()) is loaded
+    loaded.encrypt(None)
+    assert len(Device.load(home).others) == 1
+
+
 def test_a_passphrase_stands_in_no_text_of_the_device(tmp_path: Path) -> None:
     device = Device.prepare(tmp_path, key_size=2048, new_passphrase=PASSPHRASE)
     assert PASSPHRASE.decode() not in repr(device)
