@@ -126,7 +126,7 @@ class _Process:
                 self._wait_until_ready(deadline)
             self._send(json.dumps(request).encode() + b"\n", deadline)
             self._send(data, deadline)
-            return _read(self._receive_line(deadline))
+            return read_answer(self._receive_line(deadline))
         except (OSError, EOFError, VerificationError) as error:
             loss = self._explain(error)
             _log.warning("a decoding process was lost: %s", loss.reason)
@@ -196,7 +196,7 @@ class _Refusal(Message):
     hint: Caption
 
 
-def _read(answer: bytes) -> ImageFacts | ImageError:
+def read_answer(answer: bytes) -> ImageFacts | ImageError:
     """Return what a process says; raises VerificationError where that is no answer."""
     try:
         facts = messages.read(_Facts, answer)

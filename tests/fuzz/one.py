@@ -8,7 +8,7 @@ import warnings
 
 import atheris
 
-with atheris.instrument_imports(include=["common"]):
+with atheris.instrument_imports(include=["common", "registrar.connections"]):
     from fuzz.targets import TARGETS
 
 

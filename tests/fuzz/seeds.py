@@ -13,7 +13,7 @@ from fuzz import targets
 from unit import test_sealing_vectors as vectors
 from vectors.world import IMAGE_ID, TOPIC
 
-from common import certificates, messages, revocation_lists, topics
+from common import certificates, invitation, messages, revocation_lists, topics
 from common.certificates import subject_key_identifier
 from common.enveloping import read_envelope, unwrap_key
 from common.errors import VerificationError
@@ -132,6 +132,28 @@ def _certificates() -> Iterator[bytes]:
     yield certificates.make_csr(bob.key, "bob").encode()
 
 
+def _invitations() -> Iterator[bytes]:
+    code = invitation.show_code("0123456789abcdefghjkmnpq")
+    for broker in ("localhost", "images.example.org", "fe80::1%eth0"):
+        one = invitation.Invitation(broker, 8883, 8884, "ab" * 32, "0" * 24)
+        yield one.line().encode()
+    yield from (code.encode(), code.upper().replace("-", " ").encode(), b"sealcast-invite:", b"0O1l" * 6)
+
+
+def _broker_log() -> Iterator[bytes]:
+    yield b"1795944939: New client connected from 127.0.0.1:39262 as short (p5, c1, k60, u'bob')."
+    yield b"New client connected from ::1 as x (p5, c1, k60, u'bob'). (p2, c0, k0, u'alice')."
+    yield from (b"New client connected from ", b" as y", b"x (p5, c1, k60, u'bob').", b"'), u'", b"a\nb")
+
+
+def _answers() -> Iterator[bytes]:
+    yield b'{"media_type":"image/png","width":64,"height":48}\n'
+    yield b'{"media_type":"image/svg","width":0,"height":-1}\n'
+    yield b'{"code":"truncated","message":"damaged","hint":"copy it again"}\n'
+    yield b'{"code":"other","message":"\\u001b[2J","hint":null}\n'
+    yield b"{}\n"
+
+
 _SEEDS: dict[str, Callable[[], Iterator[bytes] | list[bytes]]] = {
     "cms": lambda: [*_sealed(), *_signed()],
     "sealed": _sealed,
@@ -141,6 +163,9 @@ _SEEDS: dict[str, Callable[[], Iterator[bytes] | list[bytes]]] = {
     "topics": _topics,
     "images": _images,
     "certificates": _certificates,
+    "invitations": _invitations,
+    "broker_log": _broker_log,
+    "answers": _answers,
 }
 
 

@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from unit import test_sealing_vectors as vectors
 from vectors.world import IMAGE, IMAGE_ID, TOPIC
 
-from common import certificates, cms, messages, revocation_lists, sealing, signing, topics
+from common import certificates, cms, decoder, invitation, messages, revocation_lists, sealing, signing, topics
 from common.decoding import inspection
+from common.display import is_displayable
 from common.enveloping import Cipher, encrypt
 from common.errors import ConfigurationError, ImageError, VerificationError
 from common.metadata import strip_metadata
+from registrar.connections import read_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +160,46 @@ def certificate(data: bytes) -> None:
             read_pem(data)
 
 
+def invitations(data: bytes) -> None:
+    """What is read of a line, or of a code however it is typed, is written, and read as the same."""
+    text = data.decode("utf-8", "surrogateescape")
+    for read, write in (
+        (invitation.Invitation.read, invitation.Invitation.line),
+        (invitation.read_code, invitation.show_code),
+    ):
+        try:
+            one = read(text)
+        except ConfigurationError:
+            continue
+        assert read(write(one)) == one
+        assert write(one).isascii()
+
+
+def broker_log(data: bytes) -> None:
+    """The user of a connection is the one in the broker's own part of the line, whatever a client calls itself."""
+    text = data.decode(errors="replace")
+    line = f"New client connected from 127.0.0.1:50538 as {text} (p5, c1, k60, u'mallory')."
+    assert read_connection(line) == (text, "mallory")
+    if connection := read_connection(text):
+        client_id, user = connection
+        assert text.endswith(f", u'{user}').")
+        assert client_id in text
+
+
+def answers(data: bytes) -> None:
+    """What a decoding process says, which may have been taken over, is one of few things, and fit to be shown."""
+    try:
+        answer = decoder.read_answer(data)
+    except VerificationError:
+        return
+    if isinstance(answer, ImageError):
+        assert is_displayable(answer.message + (answer.hint or ""))
+        assert answer.code in {"empty", "not_an_image", "truncated", "too_many_pixels"}
+    else:
+        assert answer.media_type.startswith("image/")
+        assert min(answer.width, answer.height) > 0
+
+
 _PEM_READERS: tuple[Callable[[bytes], Any], ...] = (
     certificates.read_certificate,
     lambda pem: revocation_lists.read_crls(pem, issuing=trust().issuing, now=NOW),
@@ -173,6 +215,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "topics": topic_strings,
     "images": image_files,
     "certificates": certificate,
+    "invitations": invitations,
+    "broker_log": broker_log,
+    "answers": answers,
 }
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from fuzz import corpus, seeds, targets
 
-from common import cms, messages, metadata, sealing, topics
+from common import cms, decoder, invitation, messages, metadata, sealing, topics
 from common.decoding import inspection
+from common.errors import ImageError
 from common.messages import FetchRequest
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ BROKEN = [
     ("topics", topics, "_WORD", lambda _word: topics.re.compile(r"[a-z0-9/-]*")),
     ("images", inspection, "_media_type", lambda _media_type: lambda _data: {}["an error that is not ours"]),
     ("images", metadata.jpeg, "segments", lambda _segments: lambda _data: [].pop()),
+    ("invitations", invitation.Invitation, "line", lambda line: lambda one: line(replace(one, port=1))),
+    ("invitations", invitation, "show_code", lambda show: lambda token: show(token[::-1])),
+    ("broker_log", targets, "read_connection", lambda read: lambda line: read(line[:-40] + "u'alice').")),
+    ("answers", decoder, "read_answer", lambda _read: lambda _line: ImageError("\x1b[2J")),
     ("certificates", targets.certificates, "check_member", lambda _check: lambda *_chain, **_times: "alice"),
 ]
 
