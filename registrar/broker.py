@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +35,13 @@ _MEMBERS_LISTENER, _ENROLMENT_LISTENER = "listener 8883", "listener 8884"
 # Debian keeps mosquitto where an ordinary user's PATH does not reach.
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 _START_SECONDS, _STOP_SECONDS = 10.0, 10.0
+# Not in a thread of the registrar: the broker's log has to be taken while that one is stopped, too.
+_MASK = """
+import re, sys
+for line in sys.stdin.buffer:
+    sys.stdout.buffer.write(re.sub(rb"[0-9a-f]{32}", "…".encode(), line))
+    sys.stdout.buffer.flush()
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -107,11 +115,8 @@ class Broker:
 
 def _start_masking(log: BinaryIO) -> subprocess.Popen[bytes]:
     """Start what writes to the log without client ids, which are secrets; it ends with the last that writes to it."""
-    return subprocess.Popen(
-        ["sed", "-u", "-E", "s/[0-9a-f]{32}/…/g"],  # noqa: S607 - POSIX has it, wherever PATH leads
-        stdin=subprocess.PIPE,
-        stdout=log,
-        start_new_session=True,
+    return subprocess.Popen(  # noqa: S603 - this very Python
+        [sys.executable, "-I", "-S", "-c", _MASK], stdin=subprocess.PIPE, stdout=log, start_new_session=True
     )
 
 
