@@ -42,6 +42,7 @@ Event = Literal[
     "deleted",
     "removed",
     "rotated",
+    "restored-from-backup",
 ]
 FIRST = "0" * 64  # what stands in the place of a hash before the first entry
 _PAGE = 1000

@@ -76,7 +76,7 @@ def restore(folder: Path, home: Path, engine: Engine, archive: Archive, now: dt.
     # Before anything is marked as begun: nobody's database is ever taken for what an interrupted try has left.
     demand_empty(engine)
     with making(home):
-        restore_snapshot(folder / DATABASE, engine)
+        restore_snapshot(folder / DATABASE, engine, now)
         yield from _copy_images(Catalogue(engine), backup, archive, now)
         _copy_files(folder, home)
         _forget_places(home / SETTINGS_FILE)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from common.errors import ConfigurationError
+from registrar import audit
 from registrar.database import ONLY_READS, migrate, open_database
 from registrar.tables import AccountRow, CatalogueRow, Table
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -47,13 +50,19 @@ def demand_empty(engine: Engine) -> None:
             )
 
 
-def restore_snapshot(path: Path, engine: Engine) -> None:
-    """Fill an empty database from a snapshot; from now on it is another catalogue, in which readers begin anew."""
+def restore_snapshot(path: Path, engine: Engine, now: dt.datetime) -> None:
+    """Fill an empty database from a snapshot; from now on it is another catalogue, in which readers begin anew.
+
+    The audit log says so: its heads of later than the snapshot do not fit any more.
+    """
     snapshot = open_database(f"sqlite:///{path}")
     migrate(snapshot)
     with _explaining(), snapshot.connect() as source, engine.begin() as target:
         _copy(source, target)
         target.execute(update(CatalogueRow).values(epoch=secrets.token_hex(8)))
+        with Session(target) as session:
+            audit.append(session, "restored-from-backup", None, now)
+            session.flush()
     snapshot.dispose()
 
 

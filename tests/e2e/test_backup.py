@@ -68,6 +68,11 @@ def test_a_backup_goes_into_any_kind_of_database(own_system: System, tmp_path: P
     restored = run("registrar", "init", "--from-backup", tmp_path / "backup", *options)
     assert restored.returncode == 0, restored.stderr
     assert images(tmp_path / "new", database=url) == 1
+    whole = run("registrar", "audit", "--verify", *options)
+    assert whole.returncode == 0, whole.stderr
+    listed = run("registrar", "audit", "--json", *options).stdout.splitlines()
+    events = [json.loads(line)["event"] for line in listed]
+    assert (events[:2], events[-1]) == (["registered", "certificate-signed"], "restored-from-backup")
     # And from there once more; a number that the database gives is one that none has.
     again = run("registrar", "backup", tmp_path / "again", *options)
     assert again.returncode == 0, again.stderr
