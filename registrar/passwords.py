@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _MEMORY_KIBIBYTES, _PASSES, _LANES = 64 * 1024, 3, 4
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _SECONDS_EACH = 0.2
-_LOW_PRIORITY = 10  # a tenth of the processor where everything is busy
+_GIVES_WAY_BY = 10  # a tenth of the processor where everything is busy
+_LOWEST_PRIORITY = 19
 
 # A well-formed hash that no known password has: the hash of an account that nobody may log in to.
 LOCKED = f"$argon2id$v=19$m={_MEMORY_KIBIBYTES},t={_PASSES},p={_LANES}${'A' * 22}${'A' * 43}"
@@ -122,7 +123,8 @@ def _give_way() -> None:
     """Leave the processor to everybody else: Argon2's own threads inherit the priority of the one that starts them."""
     # Elsewhere that would be the priority of the whole program.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(own + _GIVES_WAY_BY, _LOWEST_PRIORITY))
 
 
 # OpenSSL 4.0.3 under cryptography 50.0.2: two Argon2 with several lanes at once wait for each other's threads for ever

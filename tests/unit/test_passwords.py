@@ -153,4 +153,5 @@ def test_the_pool_has_room_again_after_work_that_failed() -> None:
 def test_hashing_gives_way_to_everything_else() -> None:
     hash_password(GOOD)
     (hasher,) = (thread for thread in threading.enumerate() if thread.name.startswith("argon2"))
-    assert os.getpriority(os.PRIO_PROCESS, hasher.native_id or 0) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, hasher.native_id or 0) == min(own + 10, 19)
