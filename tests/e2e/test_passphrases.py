@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +15,6 @@ from system import KEY_SIZE, PASSWORD, System, clean_environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from _pytest.tmpdir import TempPathFactory
 
@@ -123,7 +125,8 @@ def test_who_logs_in_again_needs_the_passphrase_of_the_key_that_is_there(system:
 def test_a_terminal_is_asked(system: System, tmp_path: Path) -> None:
     home = tmp_path / "typed"
     register = f"--home {home} --ca-fingerprint {system.fingerprint} --key-size {KEY_SIZE} {' '.join(system.doors)}"
-    with Terminal(clean_environment()) as terminal:
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with Terminal(clean_environment() | {"PATH": programs}) as terminal:
         terminal.type(f"publisher register typed --with-passphrase {register}")
         shown = terminal.finish()
         assert re.search(r"New passphrase: \nRepeat for confirmation: \n", shown), shown
