@@ -11,11 +11,15 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hostile_member import LONGEST, SLACK, Mallory
 from pictures import plain, still
 from system import KEY_SIZE, PASSWORD, ROOT, clean_environment, free_ports, run, wait_until
+
+from common.device import DEVICE_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,6 +206,22 @@ def test_the_broker_lets_a_revoked_member_in_no_longer(stack: Stack, tmp_path: P
 
     wait_until(locked_out, "the broker has read the new revocation list")
     assert stack.post("after.png", seed=6)
+
+
+def test_a_revoked_member_s_own_client_is_out_within_seconds(stack: Stack, tmp_path: Path) -> None:
+    home = stack.register_outside("mallory", tmp_path)
+    with Mallory(home, stack.port, "mallory's own") as mallory:
+        wait_until(lambda: mallory.accepted, "mallory publishes")
+        begin = time.monotonic()
+        stack.do("exec", "-T", "registrar", "registrar", "revoke", "mallory")
+        wait_until(lambda: time.monotonic() - max(mallory.accepted, begin) > LONGEST, "nothing is accepted any more")
+        assert mallory.accepted - begin < LONGEST + SLACK
+        wait_until(lambda: not mallory.is_connected, "mallory is out")
+        assert stack.post("without-mallory.png", seed=7)
+        assert not mallory.is_connected
+    log = stack.do("logs", "--no-color", "broker")
+    assert "as …-registrar (p5" in log
+    assert (home / DEVICE_SECRET).read_text() not in log
 
 
 def test_the_health_check_fails_without_a_registrar(stack: Stack) -> None:

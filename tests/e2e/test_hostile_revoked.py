@@ -2,84 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
-from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from hostile_member import LONGEST, SLACK, Mallory
 from raw_clients import CHELSEA, logged, watching
 from system import System, run, wait_until
 
-from common import topics
 from common.arrivals import Connected
 from common.connection import Address, SessionOptions, verified_context
 from common.device import DEVICE_SECRET
-from common.identity import AUTHORITIES, CERTIFICATE, KEY
 from common.session import Session
 from registrar.authority import REGISTRAR, REGISTRAR_KEY, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from paho.mqtt.reasoncodes import ReasonCode
-
-LONGEST = 5.0  # seconds that a revoked member may go on, as was promised
-SLACK = 10.0  # of a machine that is busy with other tests
-
-
-class Mallory:
-    """Publishes on its own channel in a loop, and connects again whenever it is thrown out; a context manager."""
-
-    def __init__(self, home: Path, port: int, client_id: str) -> None:
-        self.accepted = 0.0
-        self.connected_at: list[float] = []
-        self._port = port
-        self._ended = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
-        self._client.tls_set_context(
-            verified_context((home / AUTHORITIES).read_bytes(), home / CERTIFICATE, home / KEY)
-        )
-        self._client.on_connect = self._on_connect
-        self._client.on_publish = self._on_publish
-        self._client.reconnect_delay_set(1, 1)
-        self._topic = f"{topics.PREFIX}/images/mallory/loop/x"
-        self._thread = threading.Thread(target=self._publish)
-
-    def __enter__(self) -> Self:
-        properties = Properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = 3600
-        self._client.connect("localhost", self._port, clean_start=False, properties=properties)
-        self._client.loop_start()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _publish(self) -> None:
-        while not self._ended.wait(0.02):
-            if self._client.is_connected():
-                self._client.publish(self._topic, b"x", qos=1)
-
-    def _on_connect(self, client: Client, _data: object, _flags: object, reason: ReasonCode, _more: object) -> None:
-        if not reason.is_failure:
-            self.connected_at.append(time.monotonic())
-            client.subscribe(f"{topics.PREFIX}/images/#", qos=1)
-
-    def _on_publish(self, _client: Client, _data: object, _packet: int, reason: ReasonCode, _more: object) -> None:
-        if not reason.is_failure:
-            self.accepted = time.monotonic()
-
-    @property
-    def is_connected(self) -> bool:
-        return self._client.is_connected()
 
 
 @pytest.fixture
