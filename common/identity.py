@@ -7,6 +7,7 @@ with the broker and the pin. A publisher and a subscriber may share it and run a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from cryptography import x509
@@ -114,7 +115,7 @@ class Identity:
         if found is None or found == self.certificate:
             return False
         if found.public_key() != self.key.public_key():
-            device = Device.load(self.home, lambda _: self.device.passphrase or b"").led_by(found.public_key())
+            device = self._device_in_folder().led_by(found.public_key())
             if device.key.public_key() != found.public_key():
                 return False
             self.device = device
@@ -125,11 +126,19 @@ class Identity:
     def reader(self) -> Reader:
         """The keys and every certificate they have had, to open images with.
 
-        As they are in the folder now: the other program there may have renewed the certificate since.
+        As they are in the folder now: the other program there may have renewed the certificate since, with a new key
+        even. Only ``follow_folder`` takes that over, since the broker has to be shown it then.
         """
         current = certificates.read_certificate(_read(self.home / CERTIFICATE))
-        known = tuple(dict.fromkeys((current, self.certificate, *_read_former(self.home))))
-        return Reader(self.key, known, self.device.others)
+        known = dict.fromkeys((current, self.certificate, *_read_former(self.home)))
+        reader = Reader(self.key, tuple(known), self.device.others)
+        if reader.key_of(current) is None:
+            device = self._device_in_folder()
+            reader = replace(reader, other_keys=(*self.device.others, device.key, *device.others))
+        return replace(reader, certificates=tuple(one for one in known if reader.key_of(one) is not None))
+
+    def _device_in_folder(self) -> Device:
+        return Device.load(self.home, lambda _: self.device.passphrase or b"")
 
     def accept_trust(self, authorities: bytes, crls: bytes, *, now: dt.datetime) -> None:
         """Take over the payloads of ``trust/ca`` and ``trust/crl``; raises VerificationError.

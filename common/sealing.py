@@ -37,16 +37,16 @@ class NotRecipientError(VerificationError):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who opens: a private key, those that it had before, and every certificate that they have or had."""
+    """Who opens: a private key, others that it has or had, and every certificate that they have or had."""
 
     key: rsa.RSAPrivateKey
     certificates: tuple[x509.Certificate, ...]
-    former_keys: tuple[rsa.RSAPrivateKey, ...] = ()
+    other_keys: tuple[rsa.RSAPrivateKey, ...] = ()
 
-    def key_of(self, certificate: x509.Certificate) -> rsa.RSAPrivateKey:
-        """Return the private key of one of the certificates."""
+    def key_of(self, certificate: x509.Certificate) -> rsa.RSAPrivateKey | None:
+        """Return the private key of a certificate, or None where that is not at hand."""
         public_key = certificate.public_key()
-        return next((key for key in self.former_keys if key.public_key() == public_key), self.key)
+        return next((key for key in (self.key, *self.other_keys) if key.public_key() == public_key), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,9 @@ def read_sealed(sealed: bytes, *, maximum_size: int) -> Envelope:
 def _own_content_key(envelope: Envelope, reader: Reader) -> bytes | None:
     for certificate in reader.certificates:
         encrypted_key = envelope.encrypted_key_for(subject_key_identifier(certificate))
-        if encrypted_key is not None:
-            return unwrap_key(encrypted_key, reader.key_of(certificate))
+        key = reader.key_of(certificate)
+        if encrypted_key is not None and key is not None:
+            return unwrap_key(encrypted_key, key)
     return None
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import authorities
 import pytest
 from authorities import NOW
+from flows.members import picture
 from flows.test_renewal import ids, saved
 
 from common import identity
-from common.certificates import subject_key_identifier
+from common.certificates import fingerprint, subject_key_identifier
 from common.device import Device
 from common.errors import RefusedError, SessionError
 from common.files import write_private
 from common.identity import CERTIFICATE, Identity
+from common.registrar_client import RegistrarClient
 from registrar.listing import Viewer
 
 if TYPE_CHECKING:
@@ -125,6 +127,25 @@ def test_a_crash_leaves_the_old_identity_or_the_new_one(
     assert saved(bob) == ids(posted)
     change_key(bob)
     assert Device.load(bob.home).key.public_key() == bob.identity.certificate.public_key()
+
+
+def test_what_comes_before_another_program_s_new_key_is_taken_over_opens(
+    world: World, alice: Owner, bob: Reader
+) -> None:
+    beside = Identity.load(bob.home, now=NOW)
+    with world.broker.session(beside.device.client_id("publisher")) as session:
+        registrar = RegistrarClient(session, beside, world.clock)
+        registrar.join()
+        registrar.renew(beside.next_key(2048))
+    to_both = alice.post(to=["bob"])
+    both = bob.identity.certificate, beside.certificate
+    assert set(map(fingerprint, both)) <= set(to_both.header.recipients)
+    topic, sealed = alice.seal([beside.certificate], audience="named")
+    alice.registrar.store(sealed, topic, name=None, size=len(picture().content))
+    bob.work()
+    assert saved(bob) == [*ids(to_both), topic.image_id]
+    # The broker is still shown the new certificate, in its turn.
+    assert bob.identity.follow_folder()
 
 
 def test_another_program_in_the_folder_takes_the_new_key_over(bob: Reader) -> None:
