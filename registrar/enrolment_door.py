@@ -18,7 +18,6 @@ from registrar.throttle import Budget, Throttle, demand_turn
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
-    from pathlib import Path
 
     from common.session import Session
     from registrar.answers import Answers
@@ -60,12 +59,6 @@ class EnrolmentDoor:
     def subscribe(self) -> None:
         """Ask the broker for every request to enrol."""
         self._session.subscribe(topics.ALL_ENROLMENTS)
-
-    def show_certificate(
-        self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
-    ) -> None:
-        """Show this client certificate to the broker from the next connection on."""
-        self._session.show_certificate(authorities, certificate, key, passphrase)
 
     def serve(self) -> None:
         """Take what arrived within a second; hashing waits in a bounded pool."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from common.connection import Address
+    from common.connection import Address, SessionOptions
     from common.console import Stop
     from common.key_files import Passphrase
     from common.settings import Settings
@@ -102,11 +102,12 @@ class Running:
         with (
             # Once all is done that may fail to log in.
             contextlib.closing(self._auditing),
-            self._session(address, "registrar", maximum_packet_size=images) as members,
+            Session(address, self._client_id("registrar"), self._context(), self._options(images)) as members,
+            # The other two show whatever the first is given to show: the renewed certificate, too.
             # The broker keeps whatever is larger than a request from this session.
-            self._session(address, "enrolments", maximum_packet_size=requests) as enrolment,
+            members.beside(self._client_id("enrolments"), self._options(requests)) as enrolment,
             # Neither is held up by who comes and goes.
-            self._session(address, "connections", maximum_packet_size=requests) as log,
+            members.beside(self._client_id("connections"), self._options(requests)) as log,
             contextlib.closing(PasswordPool(self.settings)) as passwords,
         ):
             connections = self.handlers.revocations.connections
@@ -234,16 +235,17 @@ class Running:
         key = self.home / REGISTRAR_KEY
         return self.home / REGISTRAR, key, passphrase_of(key, self.handlers.authority.passphrase)
 
-    def _session(self, address: Address, role: str, *, maximum_packet_size: int, lasting: bool = True) -> Session:
-        """Return a session of the registrar; a ``lasting`` one loses nothing while the registrar is away."""
-        secret = read_or_make_secret(self.home)
-        options = session_options(
+    def _client_id(self, role: str) -> str:
+        return f"{read_or_make_secret(self.home)}-{role}"
+
+    def _options(self, maximum_packet_size: int, *, lasting: bool = True) -> SessionOptions:
+        """Return the options of a session; a ``lasting`` one loses nothing while the registrar is away."""
+        return session_options(
             self.settings,
             expiry=self.settings.registrar_session_seconds if lasting else 0,
             maximum_packet_size=maximum_packet_size,
             manual_acknowledgement=lasting,
         )
-        return Session(address, f"{secret}-{role}", self._context(), options)
 
     def _take_over_session(self, address: Address, client_id: str) -> Session:
         """Return a session in the place of a member's, of which nothing stays."""
@@ -259,7 +261,8 @@ class Running:
                 continue
             wanted.clear()
             try:
-                with self._session(address, "rebuild", maximum_packet_size=PACKET_MARGIN, lasting=False) as session:
+                options = self._options(PACKET_MARGIN, lasting=False)
+                with Session(address, self._client_id("rebuild"), self._context(), options) as session:
                     published = rebuild(session, self.handlers, console.now)
             except SealcastError as error:
                 _log.warning("could not rebuild what the broker retains, will try again: %s", error.message)

@@ -94,9 +94,8 @@ class Service:
     def show_certificate(
         self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
     ) -> None:
-        """Show this client certificate to the broker from the next connection on."""
+        """Show this client certificate to the broker from the next connection of each session on: they share it."""
         self._members.show_certificate(authorities, certificate, key, passphrase)
-        self.enrolment_door.show_certificate(authorities, certificate, key, passphrase)
 
     def clear_away(self) -> bool:
         """Remove some images whose time is over, and return whether there may be more.
