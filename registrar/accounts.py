@@ -19,7 +19,7 @@ from common.errors import RefusedError
 from registrar import audit
 from registrar.database import transaction
 from registrar.passwords import LOCKED, login_failed
-from registrar.revocations import demand_certifiable, find_account
+from registrar.revocations import demand_certifiable, demand_certificate_standing, find_account
 from registrar.tables import AccountRow, CertificateRow, DeviceRow
 from registrar.tokens import add_reset, redeem, token_id
 
@@ -128,14 +128,17 @@ class Accounts:
         """Record a certificate, to be done before it is handed out; return the fingerprints of those it replaces.
 
         What the key of a ``predecessor`` was a recipient of, the new key's device may have, and opens with the old one.
-        Raises RefusedError: ``revoked`` where the user has been, ``key_in_use`` where the key is another user's,
-        ``key_revoked`` where it is on hold or compromised.
+        Raises RefusedError: ``revoked`` where the user or the predecessor has been, ``key_in_use`` where the key is
+        another user's, ``key_revoked`` where it is on hold or compromised.
         """
         key_identifier = certificates.subject_key_identifier(certificate)
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user, with_for_update=True)
             if account is None or account.revoked_at is not None:
                 raise RefusedError(f"{user} is not a member any more", code="revoked")
+            if predecessor is not None:
+                # It was in good standing when the request was looked at, which is a while ago.
+                demand_certificate_standing(session, user, certificates.fingerprint(predecessor))
             if _claim_key(session, key_identifier, user) != user:
                 raise RefusedError(
                     "another user has registered with this key",

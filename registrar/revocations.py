@@ -62,6 +62,7 @@ class Revocations:
         with transaction(self._engine) as session:
             if fingerprint is not None:
                 return _revoke_device(session, user, fingerprint, reason, now)
+            find_account(session, user)
             return _revoke(session, user, _is_of(user), reason, now)
 
     def restore(self, user: str, now: dt.datetime, *, fingerprint: str | None = None) -> list[str]:
@@ -89,15 +90,11 @@ class Revocations:
     def demand_standing(self, user: str, fingerprint: str) -> None:
         """Raise RefusedError, ``revoked`` or ``deleted``, where the user or this certificate is revoked."""
         account = exists().where(AccountRow.user_name == user, AccountRow.revoked_at.is_not(None))
-        certificate = exists().where(CertificateRow.fingerprint == fingerprint, CertificateRow.revoked_at.is_not(None))
         with transaction(self._reading) as session:
-            if session.scalar(select(or_(account, certificate))):
+            if session.scalar(select(account)):
                 find_account(session, user)
-                raise RefusedError(
-                    f"{user} is not a member any more, or this device was revoked",
-                    hint="ask whoever runs the registrar",
-                    code="revoked",
-                )
+                raise _revoked(user)
+            demand_certificate_standing(session, user, fingerprint)
 
     def number(self) -> int:
         """Return the number of the latest CRL."""
@@ -155,6 +152,13 @@ def take_number(session: Session, now: dt.datetime, *, above: int = 0) -> int:
     following = CrlNumberRow.number + 1
     query = update(CrlNumberRow).values(number=case((following > least, following), else_=least))
     return session.execute(query.returning(CrlNumberRow.number)).scalar_one()
+
+
+def demand_certificate_standing(session: Session, user: str, fingerprint: str) -> None:
+    """Raise RefusedError, ``revoked``, where this certificate is; behind the account's lock that stays so."""
+    revoked = exists().where(CertificateRow.fingerprint == fingerprint, CertificateRow.revoked_at.is_not(None))
+    if session.scalar(select(revoked)):
+        raise _revoked(user)
 
 
 def demand_certifiable(session: Session, key_identifier: bytes) -> None:
@@ -236,6 +240,14 @@ def find_account(session: Session, user: str) -> AccountRow:
     if account.deleted_at is not None:
         raise RefusedError(f"the account of {user} was deleted", hint="choose another user name", code="deleted")
     return account
+
+
+def _revoked(user: str) -> RefusedError:
+    return RefusedError(
+        f"{user} is not a member any more, or this device was revoked",
+        hint="ask whoever runs the registrar",
+        code="revoked",
+    )
 
 
 def _number(session: Session) -> int:
