@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from common import topics
 from common.arrivals import Connected
-from common.errors import SessionError
+from common.errors import SealcastError
 from subscriber.catch_up import CatchUp
 from subscriber.obtaining import Obtainer
 from subscriber.receive import Receiver
@@ -123,7 +123,7 @@ class Daemon:
                 return
         if self._monotonic() >= self._next_try:
             self.receiver.try_postponed(is_over)
-            with contextlib.suppress(SessionError):  # what is out of date is said when an image comes
+            with contextlib.suppress(SealcastError):  # what is out of date, or no room, is said when an image comes
                 # A reader to whom nothing comes has to know a new authority before it checks what that has signed.
                 self._registrar.refresh_trust()
             self._registrar.renew_when_due()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
-from common import topics
+from common import files, topics
 from common.certificates import check_member, fingerprint
-from common.errors import RefusedError, VerificationError
+from common.errors import ConfigurationError, RefusedError, VerificationError
 from common.revocation_lists import Reason
 from registrar.crls import issue_when_due
 from registrar.enforcing import Enforcement
 from registrar.revocations import Revocations
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.members import Owner, Reader
     from flows.world import World
 
@@ -131,6 +134,30 @@ def test_readers_go_by_the_new_list_and_keep_what_was_stored_before(
     with pytest.raises(VerificationError):
         check_member(certificate, bob.identity.trust, at=now, now=now)
     check_member(certificate, bob.identity.trust, at=now - dt.timedelta(minutes=15), now=now)
+
+
+def test_a_reader_whose_disk_is_full_goes_on_and_learns_of_a_new_list_when_there_is_room(
+    world: World, alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = bob.identity.trust.crls
+    world.publish_trust(world.authorities.crl(number=2**40))
+
+    def fail(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, f"No space left on device: {path}, {len(content)} bytes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_new", fail)
+        with pytest.raises(ConfigurationError, match=r"cannot write .*crl\.pem"):
+            bob.registrar.refresh_trust()
+        world.clock.advance(minutes=1)
+        bob.daemon.turn(lambda: False, timeout=0)
+        assert bob.identity.trust.crls == known
+    world.clock.advance(minutes=1)
+    bob.daemon.turn(lambda: False, timeout=0)
+    assert bob.identity.trust.crls != known
+    alice.post()
+    bob.work()
+    assert len(bob.files) == 1
 
 
 def test_nobody_seals_to_who_is_revoked(world: World, alice: Owner, bob: Reader) -> None:
