@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from common.errors import SessionError
+from common.key_files import wrong_passphrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,8 @@ def verified_context(
 ) -> ssl.SSLContext:
     """Return a TLS 1.3 context that trusts only ``authorities`` (PEM) and shows ``certificate`` if given.
 
-    ``passphrase`` is that of the key, where it is encrypted: it is decrypted in memory only.
+    ``passphrase`` is that of the key, where it is encrypted: it is decrypted in memory only. Raises ConfigurationError,
+    ``wrong_passphrase``, where it does not open the key.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -53,12 +55,15 @@ def show_certificate(
 ) -> None:
     """Have the context show this certificate, and trust these authorities (PEM), too.
 
-    OpenSSL sends along which of them has signed it: the broker may not know that one yet. Raises SSLError where the
-    passphrase does not open the key.
+    OpenSSL sends along which of them has signed it: the broker may not know that one yet. Raises
+    ConfigurationError, ``wrong_passphrase``, where the passphrase does not open the key.
     """
     context.load_verify_locations(cadata=authorities.decode())
     # Without a passphrase OpenSSL would ask for one itself.
-    context.load_cert_chain(certificate, key, password=passphrase or b"")
+    try:
+        context.load_cert_chain(certificate, key, password=passphrase or b"")
+    except ssl.SSLError as error:
+        raise wrong_passphrase(key or certificate) from error
 
 
 def unverified_context() -> ssl.SSLContext:

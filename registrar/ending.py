@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from registrar.connections import Connections
 
 _PAUSE_SECONDS = 1.0
+_NO_BROKER = frozenset({"broker_silent", "no_broker"})
 _log = logging.getLogger(__name__)
 
 
@@ -76,13 +77,25 @@ class Ending:
             self._connections.note(client_id, user, self._clock())
 
     def end(self) -> None:
-        """End every session that is to end; what keeps it from that is logged, and it is tried again."""
+        """End every session that is to end; what keeps one from that is logged, and it is tried again."""
         ended = 0
         try:
             for client_id in self._connections.to_end():
-                with self._take_over(client_id):
-                    ended += 1
+                ended += self._end(client_id)
         except SealcastError as error:
             _log.warning("could not end a session, will try again: %s", error.message)
         if ended:
             _log.info("ended %d sessions", ended)
+
+    def _end(self, client_id: str) -> bool:
+        """Tell whether a session was ended; raises SessionError where the others would only wait as well."""
+        try:
+            with self._take_over(client_id):
+                return True
+        except SealcastError as error:
+            if error.code in _NO_BROKER:
+                raise
+            _log.warning("could not end a session, will try again: %s", error.message)
+        except Exception:  # noqa: BLE001 - one never keeps the others from it; the log has the whole of it
+            _log.exception("failed to end a session, will try again")
+        return False

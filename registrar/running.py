@@ -266,10 +266,13 @@ class Running:
                     published = rebuild(session, self.handlers, console.now)
             except SealcastError as error:
                 _log.warning("could not rebuild what the broker retains, will try again: %s", error.message)
-                wanted.set()
-                ended.wait(_CLEAR_SECONDS)
+            except Exception:  # noqa: BLE001 - nothing that it meets ends the work; the log has the whole of it
+                _log.exception("could not rebuild what the broker retains, will try again")
             else:
                 _log.info("the broker retained all but %d messages", published)
+                continue
+            wanted.set()
+            ended.wait(_CLEAR_SECONDS)
 
 
 def _renew_when_due(authority: Authority) -> dict[str, x509.Certificate]:

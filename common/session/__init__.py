@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import ssl
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
@@ -20,7 +19,6 @@ from common import topics
 from common.arrivals import Arrivals, Connected, Message
 from common.connection import SessionOptions, explain, show_certificate
 from common.errors import SessionError
-from common.key_files import wrong_passphrase
 from common.outcomes import Outcomes, fail, fulfil
 from common.session import failures
 from common.session.packets import (
@@ -36,6 +34,7 @@ from common.session.packets import (
 from common.session.patience import Patience
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
@@ -125,10 +124,7 @@ class Session:
         self, authorities: bytes, certificate: Path, key: Path, passphrase: bytes | None = None
     ) -> None:
         """Show this client certificate from the next connection on; raises ConfigurationError, ``wrong_passphrase``."""
-        try:
-            show_certificate(self._context, authorities, certificate, key, passphrase)
-        except ssl.SSLError as error:
-            raise wrong_passphrase(key) from error
+        show_certificate(self._context, authorities, certificate, key, passphrase)
 
     def beside(self, client_id: str, options: SessionOptions) -> Session:
         """Return one more session at the same door, not entered yet, which shows the same certificate."""

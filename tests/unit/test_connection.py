@@ -17,6 +17,7 @@ from common.connection import (
     unverified_context,
     verified_context,
 )
+from common.errors import ConfigurationError
 from common.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def test_a_context_shows_the_certificate_that_it_is_given(tmp_path: Path) -> Non
     key.write_bytes(alice.key_pem)
     other_key.write_bytes(mallory.key_pem)
     verified_context(authorities.default().ca_pem, certificate, key)
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ConfigurationError) as caught:
         verified_context(authorities.default().ca_pem, certificate, other_key)
+    assert caught.value.code == "wrong_passphrase"
 
 
 def test_the_first_contact_checks_nothing_but_speaks_tls_1_3() -> None:

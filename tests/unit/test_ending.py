@@ -37,12 +37,15 @@ class World:
         self.ending = Ending(self.connections, self.session, self._take_over, lambda: NOW)
         self.taken_over: list[str] = []
         self.silent = 0
+        self.failing: dict[str, Exception] = {}
 
     @contextlib.contextmanager
     def _take_over(self, client_id: str) -> Iterator[None]:
         if self.silent:
             self.silent -= 1
             raise SessionError("the broker does not answer")
+        if client_id in self.failing:
+            raise self.failing[client_id]
         self.taken_over.append(client_id)
         yield
 
@@ -95,6 +98,20 @@ def test_a_broker_that_does_not_answer_is_tried_again(world: World, caplog: pyte
     assert "could not end a session, will try again: the broker does not answer" in caplog.text
     world.ending.end()
     assert world.taken_over == ["one"]
+
+
+@pytest.mark.parametrize("error", [SessionError("the broker refused the session"), ValueError("unheard of")])
+def test_one_that_cannot_be_ended_keeps_no_other_from_it(
+    world: World, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    for client_id in ("one", "two", "three"):
+        world.connect(client_id, "alice")
+    world.failing["two"] = error
+    world.revoke()
+    world.ending.end()
+    assert sorted(world.taken_over) == ["one", "three"]
+    assert "will try again" in caplog.text
+    assert "two" not in caplog.text
 
 
 def test_a_connection_that_cannot_be_kept_is_kept_later(

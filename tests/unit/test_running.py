@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
+import registrar.running
 from common import certificates, console
 from common.connection import Address
+from common.errors import SessionError
 from common.session import Session
 from common.settings import Settings
 from registrar.authority import BROKER, BROKER_KEY, REGISTRAR, ROOT
@@ -83,3 +85,22 @@ def test_every_session_shows_the_renewed_certificate(running: Running, home: Pat
         roles = {session.client_id.split("-")[-1]: shown(session, home) for session in lasting}
     assert renewed != former
     assert roles == dict.fromkeys(("registrar", "enrolments", "connections"), renewed)
+
+
+def test_nothing_that_a_rebuilding_meets_ends_the_rebuilding(
+    running: Running, lasting: list[Session], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures, rebuilt = [ValueError("unheard of"), SessionError("the broker is gone")], threading.Event()
+
+    def fail_at_first(*_: object) -> int:
+        if failures:
+            raise failures.pop(0)
+        rebuilt.set()
+        return 0
+
+    monkeypatch.setattr(registrar.running, "rebuild", fail_at_first)
+    monkeypatch.setattr(registrar.running, "_CLEAR_SECONDS", 0.01)
+    with running.connect(NOWHERE):
+        assert rebuilt.wait(10)
+    assert len(lasting) == 3
+    assert caplog.text.count("could not rebuild what the broker retains, will try again") == 2
