@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from registrar.database import ONLY_READS, transaction
 from registrar.tables import AccountRow, CertificateRow, ConnectionRow, DeviceRow
@@ -44,6 +45,13 @@ class Connections:
 
     def note(self, client_id: str, user: str, now: dt.datetime) -> None:
         """Remember a connection: it is to end where its user is revoked, or a device of the user was a moment ago."""
+        try:
+            self._note(client_id, user, now)
+        except IntegrityError:
+            # The broker tells every registrar, and another one has noted it since this one looked.
+            self._note(client_id, user, now)
+
+    def _note(self, client_id: str, user: str, now: dt.datetime) -> None:
         with transaction(self._engine) as session:
             wanted = bool(session.scalar(select(or_(_is_revoked(user), _has_lost_a_device(user, now)))))
             session.merge(ConnectionRow(client_id=client_id, user_name=user, connected_at=now, to_end=wanted))

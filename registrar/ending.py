@@ -57,13 +57,14 @@ class Ending:
         arrived = self._held or self._session.receive(timeout=1)
         if not isinstance(arrived, Message):
             return
+        # Until it is kept, whatever keeps it from that: without its acknowledgement the broker sends ever less.
+        self._held = arrived
         connection = read_connection(arrived.payload.decode(errors="replace"))
         try:
             if connection is not None:
                 self._keep(*connection)
         except SealcastError as error:
             _log.warning("could not keep who is connected, will try again: %s", error.message)
-            self._held = arrived
             time.sleep(_PAUSE_SECONDS)
         else:
             self._held = None

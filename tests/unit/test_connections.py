@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from typing import TYPE_CHECKING
 
 import authorities
 import pytest
 from authorities import NOW
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from common.certificates import fingerprint
 from common.revocation_lists import Reason
@@ -107,3 +110,22 @@ def test_of_too_many_sessions_the_oldest_end(connections: Connections) -> None:
         connections.note(f"alice-{number}", "alice", NOW + number * SECOND)
     connections.note("bob", "bob", NOW - SECOND)
     assert connections.to_end() == ["alice-1", "alice-0"]
+
+
+def test_two_registrars_note_the_same_connection_at_once(connections: Connections, engine: Engine) -> None:
+    """The broker tells both of it: the other is done, or waits for its turn, when this one has found nothing yet."""
+    other = threading.Thread(target=connections.note, args=("one", "alice", NOW))
+
+    def have_the_other_first(*_: object) -> None:
+        if other.ident is None:
+            other.start()
+            other.join(1)
+
+    event.listen(Session, "before_flush", have_the_other_first)
+    try:
+        connections.note("one", "alice", NOW)
+    finally:
+        event.remove(Session, "before_flush", have_the_other_first)
+        other.join()
+    revoke(engine, "alice")
+    assert connections.to_end() == ["one"]

@@ -132,6 +132,22 @@ def test_a_connection_that_cannot_be_kept_is_kept_later(
     assert sorted(world.connections.to_end()) == ["one", "two"]
 
 
+def test_a_connection_is_not_lost_over_anything_that_keeps_it_from_being_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("unheard of")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connections, "note", fail)
+        with pytest.raises(ValueError, match="unheard of"):
+            world.connect("one", "alice")
+    world.ending.watch()
+    assert world.session.unacknowledged == []
+    world.revoke()
+    assert world.connections.to_end() == ["one"]
+
+
 def test_other_lines_of_the_log_are_passed_over(world: World) -> None:
     world.broker.publish(Message(topics.BROKER_LOG, b"\xff no text"))
     world.broker.publish(Message(topics.BROKER_LOG, b"Client one disconnected."))
