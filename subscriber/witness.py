@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from common.identity import Identity
 
 KEPT_HEAD = "audit-head.cms"  # as it came, so that it proves something to others
+_MOST_DAYS = 7  # so many heads are kept beside it, the first of a day each
+_OF_A_DAY = "audit-head-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].cms"
 _APART = dt.timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
 
 class Witness:
-    """Keeps, in the identity's folder, a head that is a minute old at most while heads come."""
+    """Keeps, in the identity's folder, a head that is a minute old at most while heads come, and one of each day."""
 
     def __init__(self, identity: Identity, tolerance: float, clock: Callable[[], dt.datetime]) -> None:
         self._identity = identity
@@ -31,6 +33,7 @@ class Witness:
         self._tolerance = dt.timedelta(seconds=tolerance)
         self._clock = clock
         self._has_warned = False
+        self._refused: bytes | None = None
 
     def take(self, payload: bytes | None) -> None:
         """Hold a head, if one has come, against the one that is kept, and keep it instead, or log what is wrong."""
@@ -38,16 +41,38 @@ class Witness:
             return
         try:
             signed, head = _open(payload)
-            certificates.check_registrar(signed.certificate, self._identity.trust, now=self._clock())
+            self._check(signed, head)
             kept = self._kept()
             if kept is not None and self._contradicts(head, kept):
                 self._warn(head, kept)
             elif kept is None or (head.ordinal >= kept.ordinal and head.signed_at >= kept.signed_at + _APART):
-                write_private(self._path, payload)
+                self._keep(payload, head)
         except VerificationError as error:
-            _log.warning("a head of the audit log is not the registrar's: %s", error.reason)
+            if payload != self._refused:
+                self._refused = payload
+                _log.warning("a head of the audit log does not count: %s", error.reason)
         except (SealcastError, OSError) as error:
             _log.warning("cannot keep a head of the audit log: %s", error)
+
+    def _check(self, signed: SignedContent, head: messages.AuditHead) -> None:
+        now = self._clock()
+        certificates.check_registrar(signed.certificate, self._identity.trust, now=now)
+        # Once it is kept, every later one would be an earlier one, which contradicts nothing.
+        if head.signed_at > now + self._tolerance:
+            raise VerificationError(f"it says that it was signed at {head.signed_at}")
+
+    def _keep(self, payload: bytes, head: messages.AuditHead) -> None:
+        """Keep a head instead of the one before, which stays where it was the first of its day.
+
+        A log that was written anew, and has more entries than before, contradicts no head that a reader sees; an older
+        one that the registrar's log does not lead to any more (``registrar audit --head``) is the proof.
+        """
+        of_its_day = self._path.with_name(f"audit-head-{head.signed_at.date()}.cms")
+        if not of_its_day.exists():
+            write_private(of_its_day, payload)
+            for oldest in sorted(self._path.parent.glob(_OF_A_DAY))[:-_MOST_DAYS]:
+                oldest.unlink()
+        write_private(self._path, payload)
 
     def _kept(self) -> messages.AuditHead | None:
         """Return the head that is kept; it was the registrar's when it came, though its certificate may have ended."""

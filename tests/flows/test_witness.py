@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,43 @@ def test_a_log_that_was_cut_or_written_anew_is_said_once_and_the_proof_stays(
     (warning,) = warnings(caplog)
     assert "was cut or written anew" in warning
     assert kept(bob) == proof
+
+
+def test_a_log_that_was_written_anew_and_has_grown_leaves_a_head_of_each_day_before(
+    world: World, bob: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    proofs = {}
+    for ordinal in range(10):
+        for later in (0, 1):
+            head = publish(world, 2 * ordinal + later)
+            bob.daemon.turn(lambda: False, timeout=0)
+            proofs.setdefault(f"audit-head-{world.clock():%F}.cms", head)
+        world.clock.advance(days=1)
+        world.publish_trust(world.authorities.crl(number=int(world.clock().timestamp())))
+    anew = publish(world, 1000, HASHES[1])
+    bob.daemon.turn(lambda: False, timeout=0)
+    proofs[f"audit-head-{world.clock():%F}.cms"] = anew
+    assert kept(bob) == anew
+    assert {path.name: path.read_bytes() for path in bob.home.glob("audit-head-*")} == dict([*proofs.items()][-7:])
+    assert read_head(bob.home / [*proofs][-2], world.handlers.certificate).hash == HASHES[0]
+    assert warnings(caplog) == []
+
+
+def test_a_head_that_is_dated_ahead_is_not_kept_and_hides_nothing(
+    world: World, bob: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = publish(world, 3)
+    bob.daemon.turn(lambda: False, timeout=0)
+    world.service.retain(sign_head(Head(9, HASHES[0]), world.handlers, world.clock() + dt.timedelta(days=9000)))
+    for _ in range(2):
+        world.clock.advance(minutes=15)
+        bob.daemon.turn(lambda: False, timeout=0)
+    assert kept(bob) == sound
+    publish(world, 2)
+    bob.daemon.turn(lambda: False, timeout=0)
+    ahead, cut = warnings(caplog)
+    assert "does not count: it says that it was signed at" in ahead
+    assert "was cut or written anew" in cut
 
 
 def test_replicas_may_publish_in_another_order(world: World, bob: Reader, caplog: pytest.LogCaptureFixture) -> None:
