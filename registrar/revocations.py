@@ -22,7 +22,7 @@ from registrar.tables import AccountRow, CertificateRow, CrlNumberRow, DeviceRow
 from registrar.tokens import withdraw_all
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Engine, Select
     from sqlalchemy.orm import Session
 
 # An entry leaves the CRL only after the certificate's end (RFC 5280, section 3.3), and then with time to spare.
@@ -57,11 +57,16 @@ class Revocations:
                 .execution_options(synchronize_session=False)
             )
 
-    def revoke_devices(self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None) -> list[str]:
-        """Revoke one device of a user, or all (None), who may log in again; as ``revoke`` otherwise."""
+    def revoke_devices(
+        self, user: str, reason: Reason, now: dt.datetime, *, fingerprint: str | None, signer: bytes | None = None
+    ) -> list[str]:
+        """Revoke one device of a user, or all (None), who may log in again; as ``revoke`` otherwise.
+
+        A device that shuts out an earlier key of its own keeps the one with this identifier, the ``signer``'s.
+        """
         with transaction(self._engine) as session:
             if fingerprint is not None:
-                return _revoke_device(session, user, fingerprint, reason, now)
+                return _revoke_device(session, user, fingerprint, reason, now, signer=signer)
             find_account(session, user)
             return _revoke(session, user, _is_of(user), reason, now)
 
@@ -172,29 +177,44 @@ def demand_certifiable(session: Session, key_identifier: bytes) -> None:
         )
 
 
-def _revoke_device(session: Session, user: str, fingerprint: str, reason: Reason, now: dt.datetime) -> list[str]:
-    """Revoke every certificate of a device's key: an earlier one opens as much as the newest."""
+def _revoke_device(
+    session: Session, user: str, fingerprint: str, reason: Reason, now: dt.datetime, *, signer: bytes | None = None
+) -> list[str]:
+    """Revoke every certificate of a device's keys: an earlier one opens as much as the newest."""
     find_account(session, user)
-    return _revoke(session, user, _is_of_device(session, user, fingerprint), reason, now)
+    return _revoke(session, user, _is_of_device(session, user, fingerprint, signer), reason, now)
 
 
 def _is_of(user: str) -> ColumnElement[bool]:
     return CertificateRow.key_identifier.in_(select(DeviceRow.key_identifier).where(DeviceRow.user_name == user))
 
 
-def _is_of_device(session: Session, user: str, fingerprint: str) -> ColumnElement[bool]:
-    key = session.scalar(
-        select(CertificateRow.key_identifier)
-        .join(DeviceRow)
+def _is_of_device(session: Session, user: str, fingerprint: str, signer: bytes | None = None) -> ColumnElement[bool]:
+    device = session.scalar(
+        select(DeviceRow)
+        .join(CertificateRow)
         .where(CertificateRow.fingerprint == fingerprint, DeviceRow.user_name == user)
     )
-    if key is None:
+    if device is None:
         raise RefusedError(
             f"{user} has no device with this fingerprint",
             hint="see `registrar members NAME`; `whoami` prints it on the device",
             code="unknown_device",
         )
-    return CertificateRow.key_identifier == key
+    which = CertificateRow.key_identifier.in_(_keys_of_device(device.key_identifier))
+    if signer is not None and device.successor == signer:
+        return and_(which, CertificateRow.key_identifier != signer)
+    return which
+
+
+def _keys_of_device(key_identifier: bytes) -> Select[bytes]:
+    """Return the keys that a device with this key has had before, and has taken since: a thief may have any of them."""
+    start = select(DeviceRow.key_identifier, DeviceRow.successor).where(DeviceRow.key_identifier == key_identifier)
+    found = start.cte("keys_of_device", recursive=True)
+    linked = or_(DeviceRow.successor == found.c.key_identifier, DeviceRow.key_identifier == found.c.successor)
+    # Not UNION ALL, which would go in a circle where a key has been taken up again.
+    found = found.union(select(DeviceRow.key_identifier, DeviceRow.successor).join(found, linked))
+    return select(found.c.key_identifier)
 
 
 def _free(session: Session, which: ColumnElement[bool], now: dt.datetime) -> list[str]:

@@ -191,7 +191,7 @@ class Service:
             case messages.RenewRequest():
                 outcome = self._handlers.renew(request, signed.user, signed.certificate, now=now)
             case messages.RevokeRequest():
-                outcome = self._handlers.revoke(request, signed.user, now=now)
+                outcome = self._handlers.revoke(request, signed.user, signed.certificate, now=now)
         return outcome
 
 

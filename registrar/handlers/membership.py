@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common import messages
+from common import certificates, messages
 from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar import passwords
@@ -12,6 +12,8 @@ from registrar.handlers.stores import Outcome, Stores
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    from cryptography import x509
 
 
 class Membership(Stores):
@@ -46,10 +48,13 @@ class Membership(Stores):
         deletion = self.deletions.delete(user, now, known=known)
         return Outcome(messages.DeleteResult(deleted_at=deletion.deleted_at, images=deletion.images))
 
-    def revoke(self, request: messages.RevokeRequest, user: str, *, now: dt.datetime) -> Outcome:
+    def revoke(
+        self, request: messages.RevokeRequest, user: str, signer: x509.Certificate, *, now: dt.datetime
+    ) -> Outcome:
         """Revoke one device of the user's, or all; whoever serves sees to the rest. Raises RefusedError."""
         reason = Reason(request.reason)
-        revoked = self.revocations.revoke_devices(user, reason, now, fingerprint=request.device)
+        key = certificates.subject_key_identifier(signer)
+        revoked = self.revocations.revoke_devices(user, reason, now, fingerprint=request.device, signer=key)
         return Outcome(messages.RevokeResult(certificates=tuple(revoked)))
 
 

@@ -97,6 +97,14 @@ def test_a_lost_reply_leaves_the_old_identity_and_the_next_try_uses_the_same_key
     assert saved(bob) == ids(posted)
 
 
+def test_a_device_shuts_its_old_key_out_and_goes_on_with_the_new_one(world: World, bob: Reader) -> None:
+    old = fingerprint(bob.identity.certificate)
+    change_key(bob)
+    assert bob.registrar.revoke(old, "key-compromise").certificates == (old,)
+    assert world.accounts.certificates_of("bob", NOW) == [bob.identity.certificate]
+    bob.registrar.members(["bob"])
+
+
 @pytest.mark.parametrize("crash_at", range(4))
 def test_a_crash_leaves_the_old_identity_or_the_new_one(
     alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch, crash_at: int
