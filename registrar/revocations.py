@@ -74,10 +74,16 @@ class Revocations:
         """Let a revoked user in again, or take one device off its hold; return the fingerprints that are valid again.
 
         Only what is on hold becomes valid again; with other devices the user logs in anew. Raises RefusedError:
-        ``unknown_user``, ``unknown_device``, ``deleted``, ``not_revoked``.
+        ``unknown_user``, ``unknown_device``, ``deleted``, ``not_revoked``, ``revoked`` for a device of a revoked user.
         """
         with transaction(self._engine) as session:
             account = find_account(session, user)
+            if fingerprint is not None and account.revoked_at is not None:
+                raise RefusedError(
+                    f"{user} is revoked, with every device",
+                    hint=f"restore the user: registrar restore {user}",
+                    code="revoked",
+                )
             which = _is_of(user) if fingerprint is None else _is_of_device(session, user, fingerprint)
             freed = _free(session, which, now)
             if not freed and (fingerprint is not None or account.revoked_at is None):

@@ -9,6 +9,7 @@ import pytest
 from authorities import NOW
 
 from common.certificates import fingerprint, subject_key_identifier
+from common.errors import RefusedError
 from common.revocation_lists import Reason
 from registrar.accounts import Accounts
 from registrar.revocations import Revocations
@@ -72,6 +73,16 @@ def test_a_key_that_was_taken_up_again_goes_with_the_others(accounts: Accounts, 
     assert again in accounts.certificates_of("alice", NOW)
     Revocations(engine).revoke("alice", Reason.KEY_COMPROMISE, NOW, fingerprint=fingerprint(first))
     assert accounts.certificates_of("alice", NOW) == []
+
+
+def test_no_device_of_a_revoked_user_is_restored_alone(accounts: Accounts, engine: Engine) -> None:
+    device, revocations = add(accounts, 0), Revocations(engine)
+    revocations.revoke("alice", Reason.CERTIFICATE_HOLD, NOW)
+    with pytest.raises(RefusedError) as caught:
+        revocations.restore("alice", NOW, fingerprint=fingerprint(device))
+    assert caught.value.code == "revoked"
+    assert accounts.certificates_of("alice", NOW) == []
+    assert revocations.restore("alice", NOW) == [fingerprint(device)]
 
 
 def revoke(engine: Engine, device: x509.Certificate, *, signer: x509.Certificate) -> None:
