@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from registrar.database import ONLY_READS, transaction
+from registrar.database import BUSY_TIMEOUT_SECONDS, ONLY_READS, transaction
 from registrar.tables import AccountRow, CertificateRow, ConnectionRow, DeviceRow
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Of one user: the session that has not connected for longest is ended when there are more.
 MOST_SESSIONS = 128
-# In which a broker goes by a new CRL for certain; whoever comes meanwhile may be the device that was revoked.
-_REREAD = dt.timedelta(seconds=5)
+# In which a broker goes by a new CRL for certain, though the revocation had to wait for the database after it took its
+# time; whoever comes meanwhile may be the device that was revoked.
+_REREAD = dt.timedelta(seconds=BUSY_TIMEOUT_SECONDS + 5)
 # 2.0.11: `1795944939: New client connected from 127.0.0.1:39262 as short (p5, c1, k60, u'bob').`
 _CONNECTED = re.compile(
     r"(?:\d+: )?New client connected from \S+ as (.*) \(p\d+, c\d+, k\d+, u'([a-z0-9-]{1,32})'\)\.", re.DOTALL

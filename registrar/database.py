@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection as SQLiteConnection
 
 ONLY_READS = "sealcast_only_reads"  # an execution option: a long reading that holds up no writer
-_BUSY_TIMEOUT_SECONDS = 10.0
+BUSY_TIMEOUT_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 5.0
 # Any number that no other user of the same PostgreSQL database takes as a lock.
 _MIGRATION_LOCK = 0x5EA1CA57
@@ -57,7 +57,7 @@ def _open_sqlite(url: URL) -> Engine:
     if url.database is None or url.database == ":memory:":
         raise ArgumentError("a database in memory would be another one for each thread")
     Path(url.database).touch(PRIVATE_FILE)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: SQLiteConnection, _: object) -> None:

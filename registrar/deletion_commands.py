@@ -40,12 +40,12 @@ def add_deletion_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         engine = open_current(database_url(home, database))
-        revocations, now = Revocations(engine), console.now()
+        revocations = Revocations(engine)
         demand_user_name(user, yes=yes)
         # First they meet, as for `revoke`.
-        issue_when_due(authority, revocations, now)
-        deletion = Deletions(engine).delete(user, now)
-        issue_when_due(authority, revocations, now)
+        issue_when_due(authority, revocations, console.now())
+        deletion = Deletions(engine).delete(user, console.now())
+        issue_when_due(authority, revocations, console.now())
         Printer(as_json=json).event(
             f"deleted    {user}, {deletion.deleted_at:%Y-%m-%d %H:%M} UTC; images to be removed: {deletion.images}"
             + (", by a registrar that serves" if deletion.images else ""),

@@ -51,12 +51,11 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         revocations = Revocations(open_current(database_url(home, database)))
-        now = console.now()
         # First they meet, so that the number of what comes is another than that of the list at hand.
-        issue_when_due(authority, revocations, now)
-        revoked = revocations.revoke(user, reason, now, fingerprint=device)
+        issue_when_due(authority, revocations, console.now())
+        revoked = revocations.revoke(user, reason, console.now(), fingerprint=device)
         # A registrar that serves follows the database; without one this is all that can be done.
-        issue_when_due(authority, revocations, now)
+        issue_when_due(authority, revocations, console.now())
         whole = "and all devices" if device is None else f"device {device}"
         Printer(as_json=json).event(
             f"revoked    {user}, {whole}: {reason}",
@@ -82,10 +81,9 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         revocations = Revocations(open_current(database_url(home, database)))
-        now = console.now()
-        issue_when_due(authority, revocations, now)
-        freed = revocations.restore(user, now, fingerprint=device)
-        issue_when_due(authority, revocations, now)
+        issue_when_due(authority, revocations, console.now())
+        freed = revocations.restore(user, console.now(), fingerprint=device)
+        issue_when_due(authority, revocations, console.now())
         Printer(as_json=json).event(
             f"restored   {user}; certificates that were on hold: {len(freed)}; other devices log in anew",
             event="restored",

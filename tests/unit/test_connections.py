@@ -81,8 +81,8 @@ def test_a_device_takes_the_others_with_it_until_the_broker_goes_by_the_list(
     a_device(engine, "alice")
     connections.note("one", "alice", NOW)
     revoke(engine, "alice", device=a_device(engine, "alice"))
-    connections.note("two", "alice", NOW + 4 * SECOND)
-    connections.note("three", "alice", NOW + 6 * SECOND)
+    connections.note("two", "alice", NOW + 14 * SECOND)
+    connections.note("three", "alice", NOW + 16 * SECOND)
     connections.note("bob", "bob", NOW + SECOND)
     assert connections.to_end() == ["two", "one"]
 
