@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from common import certificates, messages, topics
@@ -75,7 +76,7 @@ class Confidential:
             self._nonces.demand_new(request.nonce, now)
             if isinstance(request, messages.PasswordRequest):
                 self._handlers.check_new_password(request, signed.user)
-            self._passwords.submit(self._act, message, request, signed, self._count(signed, now), now)
+            self._passwords.submit(lambda: partial(self._act, message, request, signed, self._count(signed, now), now))
         except SealcastError as error:
             self._refuse(message, signed, error, now)
 

@@ -6,6 +6,7 @@ Whatever comes, and however much, it costs little and grows nothing (docs/protoc
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from common import messages, topics
@@ -91,7 +92,7 @@ class EnrolmentDoor:
                 raise RefusedError("only enrolments are taken at this door", code="invalid_request")
             self._nonces.demand_new(request.nonce, now)
             applicant = self._handlers.examine(request, now=now)
-            self._passwords.submit(self._enrol, message, applicant, self._count(applicant, now), now)
+            self._passwords.submit(lambda: partial(self._enrol, message, applicant, self._count(applicant, now), now))
         except SealcastError as error:
             self._refuse(message, json, error, now)
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import unicodedata
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -46,7 +46,6 @@ _ROWS = (
 _SEPARATORS = str.maketrans("", "", " -_.,'")
 _LOOK_ALIKES = str.maketrans("01345789@$!", "oleastbgasi")
 
-_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -189,16 +188,22 @@ class PasswordPool:
             retry_after=self._longest_wait,
         )
 
-    def submit(
-        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> Future[_Result]:
-        """Queue ``work``; raises RefusedError, code ``busy``, where the queue is full."""
+    def submit(self, prepare: Callable[[], Callable[[], _Result]]) -> Future[_Result]:
+        """Queue the work that ``prepare`` returns; raises RefusedError, code ``busy``, where the queue is full.
+
+        What ``prepare`` counts or raises is done where there is a place, and not for who has to come back.
+        """
         if not self._places.acquire(blocking=False):
             raise self.busy()
+        try:
+            work = prepare()
+        except BaseException:
+            self._places.release()
+            raise
 
         def do() -> _Result:
             try:
-                return work(*args, **kwargs)
+                return work()
             finally:
                 self._places.release()
 

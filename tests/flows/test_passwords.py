@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,3 +183,16 @@ def test_who_was_locked_out_while_the_password_was_looked_at_does_not_change_it(
     monkeypatch.setattr(passwords, "verify_password", verify)
     assert code_of(lambda: alice.registrar.change_password(OLD, NEW)) == "login_failed"
     assert world.accounts.password_hash("alice") == passwords.LOCKED
+
+
+def test_who_finds_the_queue_full_has_not_used_up_an_attempt(world: World, alice: Owner) -> None:
+    ended = threading.Event()
+    filling = [world.passwords.submit(lambda: ended.wait) for _ in range(1 + world.settings.password_queue)]
+    attempts = world.settings.free_login_attempts + 2
+    codes = [code_of(lambda: alice.registrar.change_password(OLD, NEW)) for _ in range(attempts)]
+    ended.set()
+    for one in filling:
+        one.result(30)
+    assert codes == ["busy"] * attempts
+    alice.registrar.change_password(OLD, NEW)
+    assert opens(world, NEW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING
 
 import authorities
@@ -206,3 +207,17 @@ def test_what_ever_new_clients_send_is_opened_at_a_rate(
     world.clock.advance(minutes=1)
     assert door.knock("alice", PASSWORD) == IN
     assert any(line.startswith("… and 921 more like it") for line in caplog.messages)
+
+
+def test_who_finds_the_queue_full_has_not_used_up_an_attempt(tmp_path: Path) -> None:
+    with World(tmp_path, registration="closed", password_queue=1) as world:
+        world.accounts.create("alice", hashed(), world.clock())
+        door, known, ended = Door(world), authorities.new_key(), threading.Event()
+        assert door.knock("alice", PASSWORD, key=known) == IN
+        filling = [world.passwords.submit(lambda: ended.wait) for _ in range(2)]
+        busy = [door.knock("alice", PASSWORD, key=known)[0] for _ in range(7)]
+        ended.set()
+        for one in filling:
+            one.result(30)
+        assert busy == ["busy"] * 7
+        assert door.knock("alice", PASSWORD, key=known) == IN

@@ -98,8 +98,8 @@ class World:
 
     def __enter__(self) -> Self:
         self.stack.callback(self._engine.dispose)
-        pool = PasswordPool(self.settings)
-        self.service = Service(self.handlers, self.members, self.enrolments, pool, self.clock)
+        self.passwords = PasswordPool(self.settings)
+        self.service = Service(self.handlers, self.members, self.enrolments, self.passwords, self.clock)
         serving = [
             threading.Thread(target=self._serve, args=(serve,))
             for serve in (self.service.serve_members, self.service.enrolment_door.serve)
@@ -110,7 +110,7 @@ class World:
         self.stack.enter_context(self.members)
         self.stack.enter_context(self.enrolments)
         self.stack.callback(self._ended.set)
-        self.stack.callback(pool.close)
+        self.stack.callback(self.passwords.close)
         self.stack.callback(self.service.close)
         self.service.subscribe()
         for thread in serving:

@@ -5,6 +5,7 @@ import re
 import threading
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -130,11 +131,11 @@ def test_the_pool_does_what_there_is_room_for_and_refuses_the_rest() -> None:
         return "done"
 
     pool = PasswordPool(Settings(password_queue=2))
-    futures = [pool.submit(wait)]
+    futures = [pool.submit(lambda: wait)]
     assert started.wait(30)
-    futures += [pool.submit(wait) for _ in range(2)]
+    futures += [pool.submit(lambda: wait) for _ in range(2)]
     with pytest.raises(RefusedError) as caught:
-        pool.submit(wait)
+        pool.submit(lambda: wait)
     assert caught.value.code == "busy"
     assert caught.value.retry_after
     go.set()
@@ -146,7 +147,7 @@ def test_the_pool_has_room_again_after_work_that_failed() -> None:
     pool = PasswordPool(Settings(password_queue=0))
     for _ in range(3):
         with pytest.raises(ValueError, match="nothing"):
-            pool.submit(int, "nothing").result(30)
+            pool.submit(lambda: partial(int, "nothing")).result(30)
     pool.close()
 
 
