@@ -36,16 +36,21 @@ def rebuild(session: Session, handlers: Handlers, clock: Callable[[], dt.datetim
     """
     retained = read_retained(session)
     rate = handlers.settings.rebuild_rate
-    published = _publish(
-        session, _lost(itertools.chain(trust(handlers.authority, clock()), members(handlers, clock())), retained), rate
-    )
+    known = _read_known(handlers, clock())
+    published = _publish(session, _lost(itertools.starmap(Publication, known.items()), retained), rate)
+    # What was changed or withdrawn while that was published may have been put back by it.
+    while (current := _read_known(handlers, clock())) != known:
+        changed = [Publication(*one) for one in current.items() if one not in known.items()]
+        withdrawn = [Publication(topic, b"") for topic in known.keys() - current.keys()]
+        published += _publish(session, [*changed, *withdrawn], rate)
+        known = current
     for page in handlers.catalogue.pages():
         now = clock()
         lost = list(_lost((announcement(record, now) for record in page), retained))
         published += _publish(session, lost, rate)
         # What was removed while this page was published has been announced once more.
-        known = handlers.catalogue.known([record.image_id for record in page]) if lost else set()
-        gone = [record for record in page if lost and record.image_id not in known]
+        kept = handlers.catalogue.known([record.image_id for record in page]) if lost else set()
+        gone = [record for record in page if lost and record.image_id not in kept]
         published += _publish(session, (Publication(announcement(one, now).topic, b"") for one in gone), rate)
     # What is left of the broker's belongs to nobody, unless it was stored since the broker was asked.
     stale = (Publication(topic, b"") for topic in retained if not _is_known(topic, handlers))
@@ -66,6 +71,12 @@ def members(handlers: Handlers, now: dt.datetime) -> Iterator[Publication]:
     for certificate in handlers.accounts.all_certificates(now):
         topic = topics.member(certificates.user_of(certificate), certificates.fingerprint(certificate))
         yield Publication(topic, certificates.to_pem(certificate))
+
+
+def _read_known(handlers: Handlers, now: dt.datetime) -> dict[str, bytes]:
+    """Return the payloads of trust and members by their topics, in the order in which they are published."""
+    publications = itertools.chain(trust(handlers.authority, now), members(handlers, now))
+    return {publication.topic: publication.payload for publication in publications}
 
 
 def read_retained(session: Session) -> dict[str, bytes]:

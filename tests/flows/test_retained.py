@@ -9,7 +9,9 @@ import pytest
 
 from common import messages, topics
 from common.arrivals import Message
+from common.certificates import fingerprint
 from common.errors import SessionError
+from common.revocation_lists import Reason
 from registrar import retained
 from registrar.catalogue import Removal
 from registrar.retained import rebuild
@@ -137,3 +139,26 @@ def test_a_reader_has_nothing_twice_after_a_rebuild(world: World, bob: Reader, a
     assert [messages.read(messages.Announcement, world.broker.retained[one].payload).name for one in announced] == [
         "boats.png"
     ] * 3
+
+
+def test_who_is_revoked_meanwhile_is_not_put_back(
+    world: World, alice: Owner, announced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The members were read before the revocation, and are published after it."""
+    own = topics.member("alice", fingerprint(alice.identity.certificate))
+    publish = retained._publish  # noqa: SLF001 - the moment between reading the members and publishing them
+    revoked: list[object] = []
+
+    def revoke_first(session: object, publications: object, rate: int) -> int:
+        read = list(publications)  # type: ignore[call-overload]
+        if not revoked:
+            revoked.append(world.revocations.revoke("alice", Reason.SUPERSEDED, world.clock()))
+        return publish(session, read, rate)  # type: ignore[arg-type]
+
+    assert own in world.broker.retained
+    world.broker.retained.clear()
+    monkeypatch.setattr(retained, "_publish", revoke_first)
+    rebuild_now(world)
+    assert announced
+    assert own not in world.broker.retained
+    assert topics.TRUST_CRL in world.broker.retained
