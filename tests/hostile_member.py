@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Self
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from paho.mqtt.reasoncodes import ReasonCode
 
+_log = logging.getLogger(__name__)
 LONGEST = 5.0  # seconds that a revoked member may go on, as was promised
 SLACK = 10.0  # of a machine that is busy with other tests
 
@@ -68,6 +70,12 @@ class Mallory:
     def _on_publish(self, _client: Client, _data: object, _packet: int, reason: ReasonCode, _more: object) -> None:
         if not reason.is_failure:
             self.accepted = time.monotonic()
+
+    def last_accepted_after(self, begin: float) -> float:
+        """Return, and log, how many seconds after ``begin`` the broker last took a message."""
+        seconds = self.accepted - begin
+        _log.info("the last message was accepted %.2f s after the command", seconds)
+        return seconds
 
     @property
     def is_connected(self) -> bool:
