@@ -8,6 +8,8 @@ with its default ``synchronous_commit``.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +27,10 @@ from common.files import PRIVATE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from sqlite3 import Connection as SQLiteConnection
 
 ONLY_READS = "sealcast_only_reads"  # an execution option: a long reading that holds up no writer
 BUSY_TIMEOUT_SECONDS = 10.0
+_LOCKED_WAIT_SECONDS = 0.05
 _RETRY_AFTER_SECONDS = 5.0
 # Any number that no other user of the same PostgreSQL database takes as a lock.
 _MIGRATION_LOCK = 0x5EA1CA57
@@ -60,10 +62,11 @@ def _open_sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine, "connect")
-    def _set_up(connection: SQLiteConnection, _: object) -> None:
+    def _set_up(connection: sqlite3.Connection, _: object) -> None:
         # Transactions begin and end where SQLAlchemy says, not where the driver guesses.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        _write_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -73,6 +76,20 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; SQLite does not wait by itself for who is just doing the same (measured)."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCKED_WAIT_SECONDS)
+        else:
+            return
 
 
 def open_current(url: str) -> Engine:

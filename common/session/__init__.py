@@ -97,17 +97,14 @@ class Session:
         try:
             self._first_outcome.result(self._options.connect_timeout)
         except TimeoutError:
-            self._leave()
+            self.__exit__()
             raise failures.silent(self._address) from None
         except SessionError:
-            self._leave()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
         self._client.disconnect(properties=disconnect_properties(self._options))
         try:
             self._client.loop_stop()
@@ -155,7 +152,7 @@ class Session:
         """Return the newest payload on a followed topic; raises SessionError if none comes in time."""
         payload = self._arrivals.latest(topic, self._options.connect_timeout)
         if payload is None:
-            raise self._no_registrar()
+            raise failures.no_registrar(self._address)
         return payload
 
     def newest(self, topic: str) -> bytes | None:
@@ -217,7 +214,7 @@ class Session:
             try:
                 return reply.result(self._options.reply_timeout)
             except TimeoutError:
-                raise self._no_registrar() from None
+                raise failures.no_registrar(self._address) from None
 
     def receive(self, timeout: float | None = None) -> Message | Connected | None:
         """Return what arrived next, or None when nothing did for ``timeout`` seconds."""
@@ -238,7 +235,7 @@ class Session:
         deadline = time.monotonic() + self._options.reply_timeout
         while not self._await(publish(), timeout, "what was sent"):
             if time.monotonic() > deadline:
-                raise self._no_registrar()
+                raise failures.no_registrar(self._address)
             time.sleep(_UNTAKEN_WAIT_SECONDS)
 
     def _await(self, outcome: Future[bool], timeout: float, what: str) -> bool:
@@ -246,9 +243,6 @@ class Session:
             return outcome.result(timeout)
         except TimeoutError:
             raise failures.unacknowledged(self._address, what) from None
-
-    def _no_registrar(self) -> SessionError:
-        return failures.no_registrar(self._address)
 
     def _ask_for(self, subscriptions: Mapping[str, SubscribeOptions]) -> Future[bool]:
         _, packet_id = self._client.subscribe(list(subscriptions.items()))

@@ -19,7 +19,7 @@ from paho.mqtt.client import topic_matches_sub
 from common import topics
 from common.arrivals import Arrivals, Connected, Message
 from common.connection import Address, SessionOptions
-from common.session import Session
+from common.session import Session, failures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -191,7 +191,7 @@ class SimulatedSession(Session):
     def latest(self, topic: str) -> bytes:
         payload = self._arrivals.latest(topic, timeout=0)
         if payload is None:
-            raise self._no_registrar()
+            raise failures.no_registrar(self._address)
         return payload
 
     def newest(self, topic: str) -> bytes | None:
@@ -234,11 +234,11 @@ class SimulatedSession(Session):
         )
         with self._arrivals.reply(correlation) as reply:
             if not self._broker.publish(message):
-                raise self._no_registrar()
+                raise failures.no_registrar(self._address)
             try:
                 return reply.result(self._options.reply_timeout)
             except TimeoutError:
-                raise self._no_registrar() from None
+                raise failures.no_registrar(self._address) from None
 
     def receive(self, timeout: float | None = None) -> Message | Connected | None:
         return self._arrivals.next(timeout)

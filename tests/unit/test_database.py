@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -83,6 +84,24 @@ def test_several_registrars_may_migrate_at_once(url: str) -> None:
     assert Accounts(engines[3]).password_hash("alice") == "hash"
     for engine in engines:
         engine.dispose()
+
+
+def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    threads = 8
+    with ThreadPoolExecutor(threads) as pool:
+        # Each round is a chance of one in ten for SQLite to say that the database is locked.
+        for number in range(40):
+            engines = [open_database(f"sqlite:///{tmp_path / str(number)}") for _ in range(threads)]
+            together = threading.Barrier(threads)
+
+            def use(engine: Engine, together: threading.Barrier = together) -> None:
+                together.wait()
+                with engine.begin() as connection:
+                    connection.execute(text("CREATE TABLE IF NOT EXISTS there (is_one)"))
+
+            list(pool.map(use, engines))
+            for engine in engines:
+                engine.dispose()
 
 
 def test_a_database_of_a_newer_registrar_is_refused(engine: Engine) -> None:
