@@ -68,6 +68,13 @@ class EncapsulatedContentInfo:
 
 
 @asn1.sequence
+class DetachedContentInfo:
+    """EncapsulatedContentInfo without its content, which is kept elsewhere (RFC 5652, section 5.2)."""
+
+    content_type: ObjectIdentifier = DATA
+
+
+@asn1.sequence
 class SignedData:
     """SignedData (RFC 5652, section 5.1)."""
 
@@ -84,6 +91,25 @@ class SignedContentInfo:
 
     content_type: ObjectIdentifier = SIGNED_DATA
     content: Annotated[SignedData, asn1.Explicit(0)]
+
+
+@asn1.sequence
+class DetachedSignedData:
+    """SignedData (RFC 5652, section 5.1) over a content that is kept elsewhere."""
+
+    version: int = 3
+    digest_algorithms: asn1.TLV = to_tlv(asn1.SetOf([SHA256]))
+    encapsulated: DetachedContentInfo
+    certificates: Annotated[asn1.SetOf[x509.Certificate], asn1.Implicit(0), asn1.Size.exact(1)]
+    signer_infos: Annotated[asn1.SetOf[SignerInfo], asn1.Size.exact(1)]
+
+
+@asn1.sequence
+class DetachedSignatureInfo:
+    """ContentInfo (RFC 5652, section 3) that holds a detached signature."""
+
+    content_type: ObjectIdentifier = SIGNED_DATA
+    content: Annotated[DetachedSignedData, asn1.Explicit(0)]
 
 
 @asn1.sequence

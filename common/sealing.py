@@ -13,7 +13,7 @@ from common.certificates import check_member, fingerprint, subject_key_identifie
 from common.enveloping import encrypt, read_envelope, unwrap_key
 from common.errors import ImageError, VerificationError
 from common.messages import ImageHeader
-from common.signing import sign, verify_signature
+from common.signing import detach, sign, verify_signature
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -51,11 +51,12 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class OpenedImage:
-    """The image of a sealed image, what its owner says about it, and the owner's certificate."""
+    """The image of a sealed image, what its owner says about it, the owner's certificate and detached signature."""
 
     image: bytes
     header: ImageHeader
     signer: x509.Certificate
+    signature: bytes  # DER of a SignedData whose content, the image, is left out
 
 
 def seal(
@@ -102,14 +103,15 @@ def open_signed(
         content_key = released_key
     if content_key is None:
         raise NotRecipientError("none of the reader's keys is among the recipients")
-    signed = verify_signature(envelope.decrypt(content_key), with_image_header=True)  # 3, 4, 5
+    decrypted = envelope.decrypt(content_key)  # 3, 4
+    signed = verify_signature(decrypted, with_image_header=True)  # 5
     header = _read_header(signed)  # 5
     end = signed.certificate.not_valid_after_utc
     owner = check_member(signed.certificate, trust, at=min(at, end) if may_have_ended else at, now=now)  # 6
     _check_sender(envelope, header, signed.certificate, owner)  # 7
     _check_audience(header, reader, released=released)  # 8
     _check_topic(header, topic)  # 9
-    return OpenedImage(signed.content, header, signed.certificate)
+    return OpenedImage(signed.content, header, signed.certificate, detach(decrypted))
 
 
 def open_sealed(

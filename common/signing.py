@@ -58,10 +58,37 @@ def verify_signature(der: bytes, *, with_image_header: bool) -> SignedContent:
     The certificate's chain is not checked here.
     """
     signed = cms.decode(cms.SignedContentInfo, der).content
+    return _verify(signed, signed.encapsulated.content, with_image_header=with_image_header)
+
+
+def detach(der: bytes) -> bytes:
+    """Return the DER of a SignedData with its content left out, for ``verify_detached`` and `openssl cms -content`.
+
+    Raises VerificationError where ``der`` is no SignedData; whether its signature holds is not checked here.
+    """
+    signed = cms.decode(cms.SignedContentInfo, der).content
+    detached = cms.DetachedSignedData(
+        encapsulated=cms.DetachedContentInfo(),
+        certificates=signed.certificates,
+        signer_infos=signed.signer_infos,
+    )
+    return cms.encode(cms.DetachedSignatureInfo(content=detached))
+
+
+def verify_detached(der: bytes, content: bytes) -> SignedContent:
+    """Return what an owner has signed about an image, where the detached signature holds for its bytes.
+
+    Raises VerificationError for anything else. The certificate's chain is not checked here.
+    """
+    return _verify(cms.decode(cms.DetachedSignatureInfo, der).content, content, with_image_header=True)
+
+
+def _verify(
+    signed: cms.SignedData | cms.DetachedSignedData, content: bytes, *, with_image_header: bool
+) -> SignedContent:
     certificate, signer = signed.certificates.as_list()[0], signed.signer_infos.as_list()[0]
     values = cms.decode_attributes(signer.signed_attributes, _OF_IMAGE if with_image_header else _OF_MESSAGE)
     header = cms.parse(str, values[cms.IMAGE_HEADER]) if with_image_header else None
-    content = signed.encapsulated.content
     digest = hashlib.sha256(content).digest()
     if cms.parse_octets(values[cms.MESSAGE_DIGEST], len(digest)) != digest:
         raise VerificationError("the message digest is not that of the content")

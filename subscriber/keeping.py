@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import topics
+from common.certificates import fingerprint
 from common.errors import SealcastError, VerificationError
 from subscriber.ledger import SAVED, Entry
 
@@ -65,8 +66,10 @@ class Keeper:
                 path=self._inbox.save(opened.image, header),
                 sha256=header.sha256,
                 name=header.name,
+                header=header,
+                fingerprint=fingerprint(opened.signer),
             )
-            self._ledger.add(entry)
+            self._ledger.add(entry, opened.signature)
         self._say_saved(entry, caption=header.caption)
         return True
 

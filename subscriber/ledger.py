@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from common import messages
 from common.local_database import LocalDatabase
+from common.messages import ImageHeader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,6 +34,14 @@ CREATE TABLE IF NOT EXISTS images (
     at TEXT NOT NULL,
     name TEXT,  -- as the owner gave it
     message TEXT,  -- why it was refused
+    header TEXT,  -- JSON: what the owner has signed about it
+    fingerprint TEXT,  -- of the certificate that it was signed with
+    PRIMARY KEY (owner, image_id)
+);
+CREATE TABLE IF NOT EXISTS signatures (
+    owner TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    signature BLOB NOT NULL,  -- the owner's, detached: DER of a SignedData without its content
     PRIMARY KEY (owner, image_id)
 );
 CREATE INDEX IF NOT EXISTS images_by_path ON images (path);
@@ -42,7 +52,7 @@ CREATE TABLE IF NOT EXISTS catalogue (
     channels TEXT NOT NULL  -- JSON: the filters up to which images this mark was reached
 );
 """
-_LATER_COLUMNS = ("name", "message")
+_LATER_COLUMNS = ("name", "message", "header", "fingerprint")
 _ALL_CHANNELS = "#"
 
 
@@ -59,6 +69,8 @@ class Entry:
     sha256: str | None = None
     name: str | None = None
     message: str | None = None
+    header: ImageHeader | None = None  # None where it is not saved, or was by a version that did not keep it
+    fingerprint: str | None = None
     is_replaced: bool = False  # another image has the path by now, since the file was gone
 
     @property
@@ -93,11 +105,17 @@ class Ledger:
         query = "SELECT 1 FROM images WHERE owner = ? AND image_id = ?"
         return bool(self._database.read(query, owner, str(image_id)))
 
-    def add(self, entry: Entry) -> None:
-        """Note an image durably; what was noted of it before stands."""
+    def add(self, entry: Entry, signature: bytes | None = None) -> None:
+        """Note an image durably, with its owner's detached signature; what was noted of it before stands.
+
+        Where there is a signature, this has to be inside a transaction.
+        """
+        if signature is not None:
+            self.keep_signature(entry.owner, entry.image_id, signature)
         self._database.write(
-            "INSERT OR IGNORE INTO images (owner, image_id, channel, outcome, path, sha256, at, name, message)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO images"
+            " (owner, image_id, channel, outcome, path, sha256, at, name, message, header, fingerprint)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             entry.owner,
             str(entry.image_id),
             entry.channel,
@@ -107,7 +125,20 @@ class Ledger:
             entry.at.isoformat(),
             entry.name,
             entry.message,
+            entry.header.to_json().decode() if entry.header else None,
+            entry.fingerprint,
         )
+
+    def keep_signature(self, owner: str, image_id: uuid.UUID, signature: bytes) -> None:
+        """Note the owner's detached signature of an image."""
+        self._database.write("INSERT OR REPLACE INTO signatures VALUES (?, ?, ?)", owner, str(image_id), signature)
+
+    def signature(self, owner: str, image_id: uuid.UUID) -> bytes | None:
+        """Return the owner's detached signature of an image (DER), or None where it was not kept."""
+        if not self._database.read("SELECT 1 FROM sqlite_schema WHERE name = 'signatures'"):
+            return None  # a ledger of an earlier version is only read
+        query = "SELECT signature FROM signatures WHERE owner = ? AND image_id = ?"
+        return next((row["signature"] for row in self._database.read(query, owner, str(image_id))), None)
 
     def forget(self, entry: Entry) -> None:
         """Take back an entry, unless another is there in its place by now."""
@@ -157,7 +188,7 @@ class Ledger:
         self._database.write("INSERT OR REPLACE INTO catalogue VALUES (1, ?, ?)", mark, channels)
 
     def _add_later_columns(self) -> None:
-        """Bring a ledger of version 0.1.0 up to date."""
+        """Bring a ledger of an earlier version up to date."""
         if self._missing_columns():
             with self.transaction():
                 for column in self._missing_columns():
@@ -177,8 +208,10 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         at=dt.datetime.fromisoformat(row["at"]),
         path=Path(row["path"]) if row["path"] else None,
         sha256=row["sha256"],
-        # Not there where a ledger of version 0.1.0 is only read.
+        # Not there where a ledger of an earlier version is only read.
         name=row.get("name"),
         message=row.get("message"),
+        header=messages.read(ImageHeader, row["header"]) if row.get("header") else None,
+        fingerprint=row.get("fingerprint"),
         is_replaced=bool(row["is_replaced"]),
     )

@@ -22,6 +22,7 @@ from flows.world import World
 from common import certificates, topics
 from common.arrivals import Message
 from common.errors import RefusedError
+from common.signing import verify_detached
 from subscriber.inbox import Inbox
 from subscriber.ledger import Entry
 
@@ -38,6 +39,19 @@ def test_an_image_and_its_announcement(alice: Owner, bob: Reader) -> None:
     assert (heard["event"], heard["image_id"], heard["name"]) == ("NEW_IMAGE", posted.header.image_id, "boats.png")
     assert (saved["event"], saved["owner"], saved["caption"]) == ("saved", "alice", "at dusk")
     assert_saved_once(bob, posted)
+
+
+def test_what_the_owner_has_signed_is_kept_beside_the_image(alice: Owner, bob: Reader) -> None:
+    posted = alice.post(caption="at dusk")
+    bob.work()
+    (entry,) = bob.ledger.entries()
+    signature = bob.ledger.signature("alice", posted.header.image_id)
+    assert entry.path is not None
+    assert signature is not None
+    signed = verify_detached(signature, entry.path.read_bytes())
+    assert entry.header == posted.header
+    assert signed.image_header == posted.header.to_json().decode()
+    assert entry.fingerprint == certificates.fingerprint(signed.certificate)
 
 
 def test_an_announcement_without_its_image_has_it_fetched(world: World, alice: Owner, bob: Reader) -> None:

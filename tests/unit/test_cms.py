@@ -14,7 +14,7 @@ from common import cms
 from common.algorithms import GcmParameters, to_tlv
 from common.enveloping import Cipher, encrypt, read_envelope
 from common.errors import VerificationError
-from common.signing import sign, verify_signature
+from common.signing import detach, sign, verify_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,11 @@ ENVELOPED = [
     encrypt(SIGNED, [BOB.certificate, ALICE.certificate], cipher, sender_hash=bytes(32), image_id=IMAGE_ID)
     for cipher in Cipher
 ]
-SAMPLES = [(cms.SignedContentInfo, SIGNED), *((cms.EnvelopedContentInfo, enveloped) for enveloped in ENVELOPED)]
+SAMPLES = [
+    (cms.SignedContentInfo, SIGNED),
+    (cms.DetachedSignatureInfo, detach(SIGNED)),
+    *((cms.EnvelopedContentInfo, enveloped) for enveloped in ENVELOPED),
+]
 
 every_sample = pytest.mark.parametrize(("kind", "der"), SAMPLES)
 # Warnings, not errors, of cryptography about a certificate whose changed bytes RFC 5280 would not allow.

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from sealed_images import make_header
 
 from common.errors import ConfigurationError
 from subscriber.ledger import LEDGER, SAVED, Entry, Ledger
@@ -54,6 +55,17 @@ def test_it_is_known_after_a_restart_and_the_first_word_stands(tmp_path: Path) -
         ledger.add(entry(outcome="not_verified"))
         assert ledger.knows("alice", ONE)
         assert ledger.entries() == [first]
+
+
+def test_what_the_owner_has_signed_is_kept_with_it(tmp_path: Path) -> None:
+    header = make_header([], caption="two boats <b>", expires_at=NOW)
+    first = Entry("alice", ONE, "public", SAVED, NOW, tmp_path / "boats.png", header=header, fingerprint="ab" * 32)
+    with Ledger(tmp_path) as ledger, ledger.transaction():
+        ledger.add(first, b"signature")
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert ledger.entries() == [first]
+        assert ledger.signature("alice", ONE) == b"signature"
+        assert ledger.signature("bob", ONE) is None
 
 
 def test_entries_come_in_the_order_in_which_they_were_noted(tmp_path: Path) -> None:
@@ -129,6 +141,7 @@ def test_a_ledger_of_the_first_version_is_opened(tmp_path: Path) -> None:
             assert ledger.entries(ONE) == [
                 Entry("alice", ONE, "public", SAVED, NOW, tmp_path / "boats.png", "ab" * 32, None)
             ]
+            assert ledger.signature("alice", ONE) is None
             if read_only:
                 continue
             assert ledger.mark(["#"]) is None

@@ -12,7 +12,7 @@ from sealed_images import seal
 
 from common.enveloping import read_envelope, unwrap_key
 from common.errors import VerificationError
-from common.signing import sign, verify_signature
+from common.signing import detach, sign, verify_detached, verify_signature
 
 AUTHORITIES = authorities.default()
 ALICE, BOB = (AUTHORITIES.member(user) for user in ("alice", "bob"))
@@ -45,6 +45,26 @@ def test_what_was_signed_elsewhere_verifies(header: str | None) -> None:
     made = handmade.Signed(b"content", ALICE, header=header).der()
     assert verify_signature(made, with_image_header=header is not None).content == b"content"
     assert len(sign(b"content", ALICE.key, ALICE.certificate, image_header=header)) == len(made)
+
+
+def test_a_detached_signature_verifies_with_the_same_bytes_only() -> None:
+    signature = detach(sign(b"content", ALICE.key, ALICE.certificate, image_header="{}"))
+    assert b"content" not in signature
+    verified = verify_detached(signature, b"content")
+    assert (verified.image_header, verified.certificate) == ("{}", ALICE.certificate)
+    with pytest.raises(VerificationError) as raised:
+        verify_detached(signature, b"CONTENT")
+    assert raised.value.reason == "the message digest is not that of the content"
+
+
+def test_detached_or_not_is_never_mistaken() -> None:
+    signed = sign(b"content", ALICE.key, ALICE.certificate, image_header="{}")
+    with pytest.raises(VerificationError):
+        verify_detached(signed, b"content")
+    with pytest.raises(VerificationError):
+        verify_signature(detach(signed), with_image_header=True)
+    with pytest.raises(VerificationError):
+        detach(detach(signed))
 
 
 def test_another_key_than_that_of_the_certificate_is_refused() -> None:
