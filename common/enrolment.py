@@ -21,6 +21,7 @@ from common.key_files import no_passphrase
 from common.replies import read_reply, untrusted_registrar
 from common.revocation_lists import read_crls
 from common.session import Session
+from common.words import from_words
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -100,12 +101,14 @@ def enrol(
 
 
 def parse_pin(text: str) -> str:
-    """Return a fingerprint as 64 small hexadecimal digits; colons, spaces and capitals are taken too."""
+    """Return a fingerprint as 64 small hexadecimal digits; colons, spaces and capitals are taken too, and its words."""
+    if "".join(text.split()).isalpha():
+        text = from_words(text).hex()
     pin = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
     if not _PIN.fullmatch(pin):
         raise ConfigurationError(
-            "the fingerprint is not 64 hexadecimal digits",
-            hint="copy the whole line that registrar fingerprint prints",
+            "the fingerprint is not 64 hexadecimal digits, nor 24 words",
+            hint="copy the whole line that registrar fingerprint prints, or the one that it prints with --words",
             code="invalid_pin",
         )
     return pin

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import console, topics
-from common.certificates import fingerprint
+from common.certificates import fingerprint, key_fingerprint
 from common.connection import Address, SessionOptions, session_options, verified_context
 from common.console import (
     DEFAULT_BROKER,
@@ -36,6 +36,7 @@ from common.passphrases import PassphraseFileOption, Passphrases
 from common.registrar_client import RegistrarClient
 from common.session import Session
 from common.settings import load_settings
+from common.words import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,6 +282,7 @@ def _describe(printer: Printer, identity: Identity, event: str, message: str | N
         "event": event,
         "user": identity.user,
         "fingerprint": fingerprint(identity.certificate),
+        "words": spoken(key_fingerprint(identity.certificate)),
         "not_after": identity.certificate.not_valid_after_utc.isoformat(),
         "home": str(identity.home.absolute()),
     }
@@ -288,5 +290,6 @@ def _describe(printer: Printer, identity: Identity, event: str, message: str | N
         members["message"] = message
     heading = [message] if message else []
     lines = [f"user:        {members['user']}", f"fingerprint: {members['fingerprint']}"]
+    lines += [f"words:       {members['words']}"]
     lines += [f"valid until: {members['not_after']}", f"folder:      {members['home']}"]
     printer.event("\n".join(heading + lines), **members)

@@ -45,9 +45,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MemberDevice:
-    """A device of a member: the newest certificate of its key."""
+    """A device of a member: the newest certificate of its key (PEM)."""
 
     fingerprint: str
+    pem: bytes
     issued_at: dt.datetime
     expires_at: dt.datetime
     revoked_at: dt.datetime | None
@@ -219,6 +220,7 @@ class Accounts:
         query = (
             select(
                 CertificateRow.fingerprint,
+                CertificateRow.pem,
                 CertificateRow.issued_at,
                 CertificateRow.expires_at,
                 CertificateRow.revoked_at,

@@ -9,6 +9,7 @@ from common import certificates, console
 from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.passphrases import NewPassphraseFileOption, PassphraseFileOption, Passphrases, RemoveOption
 from common.settings import load_settings
+from common.words import to_words
 from registrar.archive_commands import DatabaseOption, database_url
 from registrar.audit import AuditLog
 from registrar.authority import ISSUING, read_root
@@ -30,13 +31,18 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
 
     @app.command()
     def fingerprint(
-        *, home: HomeOption = default_home, json: JsonOption = False, verbose: VerboseOption = False
+        *,
+        words: Annotated[bool, option("--words", help="Print it in 24 words, to read aloud.")] = False,
+        home: HomeOption = default_home,
+        json: JsonOption = False,
+        verbose: VerboseOption = False,
     ) -> None:
         """Print the root's fingerprint, which members pin."""
         console.start_logging(verbose=verbose)
         root = read_root(home)
         pin = certificates.fingerprint(root)
-        Printer(as_json=json).event(pin, event="fingerprint", fingerprint=pin)
+        in_words = to_words(bytes.fromhex(pin))
+        Printer(as_json=json).event(in_words if words else pin, event="fingerprint", fingerprint=pin, words=in_words)
         Reminder().remind(root, read_certificates(home / ISSUING)[0], console.now())
 
     @app.command()

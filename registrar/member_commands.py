@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import console, topics
+from common.certificates import key_fingerprint, read_certificate
 from common.console import HomeOption, JsonOption, Printer, VerboseOption
 from common.option_values import parser
+from common.words import spoken
 from registrar.accounts import Accounts
 from registrar.archive_commands import DatabaseOption, database_url
 from registrar.authority import read_root
@@ -66,11 +68,13 @@ def _show_device(printer: Printer, user: str, device: MemberDevice, now: dt.date
         standing = f"revoked {_day_and_time(device.revoked_at)}"
     else:
         standing = f"{'until' if now < device.expires_at else 'expired'} {_day_and_time(device.expires_at)}"
+    words = spoken(key_fingerprint(read_certificate(device.pem)))
     printer.event(
-        f"{device.fingerprint}  {standing}",
+        f"{device.fingerprint}  {standing}  {words}",
         event="device",
         user=user,
         fingerprint=device.fingerprint,
+        words=words,
         issued_at=device.issued_at.isoformat(),
         expires_at=device.expires_at.isoformat(),
         revoked_at=device.revoked_at and device.revoked_at.isoformat(),

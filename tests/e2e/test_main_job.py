@@ -39,13 +39,18 @@ def test_enrolling_says_what_happened(system: System, tmp_path: Path) -> None:
     assert wrong.returncode == 1
     assert wrong.stderr.splitlines()[0] == "error: Login Failed"
     whoami = json.loads(run("subscriber", "whoami", "--home", tmp_path / "one", "--json").stdout)
-    assert (whoami["user"], whoami["fingerprint"]) == ("dora", first["fingerprint"])
+    assert {name: whoami[name] for name in ("user", "fingerprint", "words")} == {
+        "user": "dora",
+        "fingerprint": first["fingerprint"],
+        "words": first["words"],
+    }
     listed = run("registrar", "members", "--home", system.home, "--json").stdout.splitlines()
     numbers = {member["user"]: member["devices"] for member in map(json.loads, listed)}
     assert numbers["dora"] == 2
     listed = run("registrar", "members", "dora", "--home", system.home, "--json").stdout.splitlines()
     devices = [json.loads(line) for line in listed]
     assert [device["fingerprint"] for device in devices] == [first["fingerprint"], again["fingerprint"]]
+    assert [device["words"] for device in devices] == [first["words"], again["words"]]
     assert {device["revoked_at"] for device in devices} == {None}
     nobody = run("registrar", "members", "dorothy", "--home", system.home)
     assert (nobody.returncode, nobody.stderr.splitlines()[0]) == (1, "error: there is no user 'dorothy'")
@@ -233,3 +238,13 @@ def test_the_registrar_cannot_open_what_is_for_named_people(system: System, phot
     assert keys[named["image_id"].replace("-", "")] is None
     assert keys[public["image_id"].replace("-", "")] is not None
     assert os.access(system.home / "archive", os.R_OK)
+
+
+def test_a_pin_may_be_read_aloud(system: System, tmp_path: Path) -> None:
+    words = run("registrar", "fingerprint", "--words", "--home", system.home).stdout
+    enrolled = system.try_to_register("words", tmp_path / "right", "--ca-fingerprint", words)
+    assert enrolled.returncode == 0, enrolled.stderr
+    others = "abandon " * 23 + "art"
+    refused = system.try_to_register("words", tmp_path / "wrong", "--ca-fingerprint", others)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[0] == "error: the certificate authority is not the pinned one"
