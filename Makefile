@@ -1,4 +1,5 @@
-# Every target installs what it needs; nothing outside this folder is changed but for Debian packages that are missing.
+# Every target installs what it needs; nothing outside this folder is changed but by install-service and uninstall-service,
+# and for Debian packages that are missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test check bench soak defences test-compose audit sbom fuzz lock
+.PHONY: setup demo test check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
 
 setup: $(INSTALLED)
 
@@ -25,7 +26,7 @@ demo: setup
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
-	@tools/debian-packages mosquitto-clients openssl postgresql faketime
+	@tools/debian-packages mosquitto-clients openssl postgresql faketime systemd
 	$(BIN)/pytest --numprocesses 2 --dist loadscope -m "not compose"
 
 check: setup
@@ -84,3 +85,10 @@ fuzz: setup
 # Resolves anew and writes the hashes; the files name no host.
 lock: setup
 	PATH="$(abspath $(BIN)):$$PATH" tools/lock
+
+# SERVICE is subscriber, for the user who types it, or registrar, for the machine (docs/services.md). DESTDIR is put
+# before every path.
+SERVICE ?= subscriber
+install-service uninstall-service: %-service:
+	@tools/debian-packages python3-venv $(if $(filter registrar,$(SERVICE)),mosquitto)
+	@$(PYTHON) tools/install_service.py $* $(SERVICE) $(if $(DESTDIR),--root "$(DESTDIR)")

@@ -23,6 +23,7 @@ from common.console import (
     option,
 )
 from common.passphrases import PassphraseFileOption, Passphrases
+from common.readiness import Readiness
 from common.settings import load_settings
 from registrar import authority
 from registrar.account_commands import add_account_commands
@@ -121,7 +122,7 @@ def serve(
 ) -> None:
     """Serve requests until stopped."""
     console.start_logging(verbose=verbose)
-    stop = Stop()
+    stop, readiness = Stop(), Readiness()
     settings = load_settings(home)
     running = Running.prepare(
         home,
@@ -137,7 +138,7 @@ def serve(
             running.broker = stack.enter_context(run_broker(home, Doors(listen, port, enrol_port)))
         service = stack.enter_context(running.connect(Address(broker, port)))
         line = f"ready: serving on {broker}:{port}, fingerprint {fingerprint}"
-        printer.event(line, event="ready", fingerprint=fingerprint)
+        readiness.announce(printer, line, fingerprint=fingerprint)
         running.serve(service, stop)
 
 

@@ -34,6 +34,7 @@ from common.member_commands import (
     read_channel_filter,
 )
 from common.passphrases import PassphraseFileOption, Passphrases
+from common.readiness import Readiness
 from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.daemon import make_daemon, subscribe
 from subscriber.fetch import fetch_one, say_where_it_is
@@ -81,7 +82,7 @@ def run(
 ) -> None:
     """Wait for images, and save each that is verified, until stopped."""
     console.start_logging(verbose=verbose)
-    stop = Stop()
+    stop, readiness = Stop(), Readiness()
     settings = load_settings(home)
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     door = Address(broker, port)
@@ -112,7 +113,7 @@ def run(
             clock=console.now,
         )
         subscribe(session, ledger, filters)
-        printer.event(f"ready: waiting for images as {identity.user}, saving to {box.folder}", event="ready")
+        readiness.announce(printer, f"ready: waiting for images as {identity.user}, saving to {box.folder}")
         daemon.run_until(lambda: bool(stop) or (count is not None and keeper.saved >= count))
 
 
