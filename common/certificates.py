@@ -24,6 +24,7 @@ from common.verifying import verifying
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Sequence
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -96,6 +97,19 @@ def check_member(certificate: x509.Certificate, trust: Trust, *, at: dt.datetime
     return user
 
 
+@verifying("the certificate could not be verified")
+def issuer_of_member(
+    certificate: x509.Certificate, root: x509.Certificate, authorities: Sequence[x509.Certificate], *, at: dt.datetime
+) -> x509.Certificate:
+    """Return the one of the authorities that has certified this member; whether it was revoked is not looked at.
+
+    Raises VerificationError unless the chain to the root is valid at the time ``at`` and the certificate a member's.
+    """
+    user = user_of(certificate)
+    uri = profiles.MEMBER_URI_HEAD + user
+    return _check_chain(certificate, root, authorities, name=user, uri=uri, at=at)
+
+
 @verifying("the registrar could not be verified")
 def check_registrar(certificate: x509.Certificate, trust: Trust, *, now: dt.datetime) -> None:
     """Raise VerificationError unless the chain is valid now and the certificate is the registrar's."""
@@ -105,9 +119,28 @@ def check_registrar(certificate: x509.Certificate, trust: Trust, *, now: dt.date
 def _check_end(
     certificate: x509.Certificate, trust: Trust, *, name: str, uri: str, at: dt.datetime, now: dt.datetime
 ) -> None:
-    policy = verification.PolicyBuilder().store(verification.Store([trust.root])).time(at)
-    chain = policy.build_client_verifier().verify(certificate, list(trust.issuing)).chain
-    issuing = next((one for one in trust.issuing if chain == [certificate, one, trust.root]), None)
+    issuing = _check_chain(certificate, trust.root, trust.issuing, name=name, uri=uri, at=at)
+    crl = crl_of(issuing, trust.crls)
+    if crl is None:
+        raise ValueError("there is no revocation list of the issuing authority")
+    check_crl(crl, issuing=issuing, now=now)
+    entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    if entry is not None and entry.revocation_date_utc <= at:
+        raise ValueError(f"the certificate was revoked on {entry.revocation_date_utc}")
+
+
+def _check_chain(
+    certificate: x509.Certificate,
+    root: x509.Certificate,
+    authorities: Sequence[x509.Certificate],
+    *,
+    name: str,
+    uri: str,
+    at: dt.datetime,
+) -> x509.Certificate:
+    policy = verification.PolicyBuilder().store(verification.Store([root])).time(at)
+    chain = policy.build_client_verifier().verify(certificate, list(authorities)).chain
+    issuing = next((one for one in authorities if chain == [certificate, one, root]), None)
     if issuing is None:
         raise ValueError("the certificate was not signed by an issuing authority")
     if not certificate.public_bytes(serialization.Encoding.DER).endswith(b"\0" + certificate.signature):
@@ -117,13 +150,7 @@ def _check_end(
         raise ValueError(f"the subject {certificate.subject.rfc4514_string()} is not CN={name} alone")
     names = [x509.UniformResourceIdentifier(uri)]
     _check_extensions(certificate, profiles.end_extensions(_public_key(certificate), _public_key(issuing), names))
-    crl = crl_of(issuing, trust.crls)
-    if crl is None:
-        raise ValueError("there is no revocation list of the issuing authority")
-    check_crl(crl, issuing=issuing, now=now)
-    entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-    if entry is not None and entry.revocation_date_utc <= at:
-        raise ValueError(f"the certificate was revoked on {entry.revocation_date_utc}")
+    return issuing
 
 
 def _public_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:

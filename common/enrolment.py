@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ from common.key_files import no_passphrase
 from common.replies import read_reply, untrusted_registrar
 from common.revocation_lists import read_crls
 from common.session import Session
-from common.words import from_words
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 
     from common.connection import Address
     from common.key_files import Passphrase
-
-_PIN = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +94,6 @@ def enrol(
     check_own(certificate, device.key, user, trust, now=clock())
     save_enrolment(device, certificate, registrar, trust)
     return Enrolment(result.message, Identity(device, now=clock()))
-
-
-def parse_pin(text: str) -> str:
-    """Return a fingerprint as 64 small hexadecimal digits; colons, spaces and capitals are taken too, and its words."""
-    if "".join(text.split()).isalpha():
-        text = from_words(text).hex()
-    pin = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
-    if not _PIN.fullmatch(pin):
-        raise ConfigurationError(
-            "the fingerprint is not 64 hexadecimal digits, nor 24 words",
-            hint="copy the whole line that registrar fingerprint prints, or the one that it prints with --words",
-            code="invalid_pin",
-        )
-    return pin
 
 
 def read_root(path: Path) -> x509.Certificate:

@@ -53,11 +53,7 @@ class Identity:
             self.user = certificates.user_of(self.certificate)
             _read_former(self.home)
         except (ValueError, VerificationError) as error:
-            raise ConfigurationError(
-                f"the certificates in {self.home} are damaged or expired",
-                hint="register again in this folder: publisher register NAME --ca-fingerprint …",
-                code="corrupt_identity",
-            ) from error
+            raise _corrupt(self.home) from error
         # A crash may have come between the certificate of a new key and that key's place in its file.
         self.device = device.led_by(self.certificate.public_key())
         if self.certificate.public_key() != self.key.public_key():
@@ -186,6 +182,15 @@ def save_enrolment(device: Device, certificate: x509.Certificate, registrar: x50
     write_private(device.home / CERTIFICATE, certificates.to_pem(certificate))
 
 
+def trust_in(home: Path) -> Trust:
+    """Return what the identity in ``home`` has pinned and seen, without its key; raises ConfigurationError."""
+    try:
+        root, *issuing = x509.load_pem_x509_certificates(_read(home / AUTHORITIES))
+        return Trust(root, tuple(issuing), load_crls(_read(home / CRL)))
+    except (ValueError, VerificationError) as error:
+        raise _corrupt(home) from error
+
+
 def certificate_in(home: Path) -> x509.Certificate | None:
     """Return the member's certificate in ``home``, or None where there is none; enrolling replaces a damaged one."""
     if not (home / CERTIFICATE).exists():
@@ -206,6 +211,14 @@ def check_own(
         raise VerificationError("the certificate is for another user")
     if certificate.public_key() != key.public_key():
         raise VerificationError("the certificate is for another key")
+
+
+def _corrupt(home: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"the certificates in {home} are damaged or expired",
+        hint="register again in this folder: publisher register NAME --ca-fingerprint …",
+        code="corrupt_identity",
+    )
 
 
 def _read_former(home: Path) -> list[x509.Certificate]:

@@ -31,7 +31,7 @@ from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.invitation import Invitation, read_code
 from common.key_commands import add_key_commands
-from common.option_values import parser
+from common.option_values import parse_pin, parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.registrar_client import RegistrarClient
 from common.session import Session
@@ -46,6 +46,7 @@ SHARED_OPTIONS = frozenset(
     {
         "all",
         "caption",
+        "chain",
         "channel",
         "cipher",
         "count",
@@ -54,8 +55,10 @@ SHARED_OPTIONS = frozenset(
         "expires",
         "inbox",
         "keep_metadata",
+        "output",
         "queue",
         "reason",
+        "signature",
         "to",
         "yes",
     }
@@ -134,7 +137,6 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         from common.enrolment import (  # noqa: PLC0415 - 40 ms that no other command needs
             Contact,
             enrol,
-            parse_pin,
             read_root,
         )
 

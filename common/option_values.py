@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import typer
 
 from common.errors import ConfigurationError
+from common.words import from_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,22 @@ def parse_fingerprint(text: str) -> str:
     if not _FINGERPRINT.fullmatch(text):
         raise ConfigurationError(f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits, as whoami prints it")
     return text
+
+
+def parse_pin(text: str) -> str:
+    """Return a fingerprint as 64 small hexadecimal digits; colons, spaces and capitals are taken too, and its words."""
+    pin = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if _FINGERPRINT.fullmatch(pin):
+        return pin
+    if "".join(text.split()).isalpha():
+        pin = from_words(text).hex()
+    if not _FINGERPRINT.fullmatch(pin):
+        raise ConfigurationError(
+            "the fingerprint is not 64 hexadecimal digits, nor 24 words",
+            hint="copy the whole line that registrar fingerprint prints, or the one that it prints with --words",
+            code="invalid_pin",
+        )
+    return pin
 
 
 def parse_lifetime(text: str) -> dt.timedelta:

@@ -105,7 +105,7 @@ def open_signed(
         raise NotRecipientError("none of the reader's keys is among the recipients")
     decrypted = envelope.decrypt(content_key)  # 3, 4
     signed = verify_signature(decrypted, with_image_header=True)  # 5
-    header = _read_header(signed)  # 5
+    header = header_of(signed)  # 5
     end = signed.certificate.not_valid_after_utc
     owner = check_member(signed.certificate, trust, at=min(at, end) if may_have_ended else at, now=now)  # 6
     _check_sender(envelope, header, signed.certificate, owner)  # 7
@@ -155,7 +155,7 @@ def read_header(sealed: bytes, reader: Reader, *, maximum_size: int) -> ImageHea
     content_key = _own_content_key(envelope, reader)
     if content_key is None:
         raise NotRecipientError("none of the reader's keys is among the recipients")
-    return _read_header(verify_signature(envelope.decrypt(content_key), with_image_header=True))
+    return header_of(verify_signature(envelope.decrypt(content_key), with_image_header=True))
 
 
 def read_sealed(sealed: bytes, *, maximum_size: int) -> Envelope:
@@ -177,7 +177,8 @@ def _own_content_key(envelope: Envelope, reader: Reader) -> bytes | None:
     return None
 
 
-def _read_header(signed: SignedContent) -> ImageHeader:
+def header_of(signed: SignedContent) -> ImageHeader:
+    """Return the header that was signed with an image; raises VerificationError where it is about another one."""
     header = messages.read(ImageHeader, signed.image_header or "")
     if header.size != len(signed.content) or header.sha256 != signed.digest.hex():
         raise VerificationError("the header is about another content")

@@ -43,6 +43,7 @@ from subscriber.keeping import Keeper
 from subscriber.ledger import Ledger
 from subscriber.listing import show_entries
 from subscriber.obtaining import Obtainer
+from subscriber.proof_commands import add_proof_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ _RECEIVE_MAXIMUM = 64
 
 app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
 add_member_commands(app, HOME)
+add_proof_commands(app, HOME)
 InboxOption = Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")]
 
 

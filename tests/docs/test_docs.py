@@ -25,7 +25,14 @@ from system import KEY_SIZE, ROOT, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SHOWN = ("README.md", "docs/audit.md", "docs/debugging.md", "docs/reliability.md", "docs/administration.md")
+SHOWN = (
+    "README.md",
+    "docs/proof.md",
+    "docs/audit.md",
+    "docs/debugging.md",
+    "docs/reliability.md",
+    "docs/administration.md",
+)
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAEMONS = ("registrar serve", "subscriber run")
 # What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.

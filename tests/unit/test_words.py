@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from system import ROOT
 
-from common.enrolment import parse_pin
 from common.errors import ConfigurationError
+from common.option_values import parse_pin
 from common.words import from_words, spoken, to_words
 
 # vectors.json of the reference implementation (github.com/trezor/python-mnemonic)
