@@ -52,6 +52,7 @@ SHARED_OPTIONS = frozenset(
         "count",
         "device",
         "every_device",
+        "exec",
         "expires",
         "inbox",
         "keep_metadata",

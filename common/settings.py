@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     # A reader tries again what a full disk or a silent registrar has kept from being saved.
     retry_seconds: PositiveFloat = 15.0
 
+    # What `subscriber run --exec` starts for one image is ended after so long.
+    exec_seconds: PositiveInt = 60
+
     connect_timeout: PositiveFloat = 10.0
     reply_timeout: PositiveFloat = 30.0
     # Bytes a second: how long the broker may take to acknowledge a large image.

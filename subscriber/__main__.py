@@ -33,10 +33,12 @@ from common.member_commands import (
     member_session,
     read_channel_filter,
 )
+from common.option_values import parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.readiness import Readiness
 from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.daemon import make_daemon, subscribe
+from subscriber.executing import Command, executing
 from subscriber.fetch import fetch_one, say_where_it_is
 from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
@@ -75,6 +77,15 @@ def run(
         ),
     ] = None,
     count: Annotated[int | None, option("--count", help="Stop after so many saved images.", min=1)] = None,
+    exec: Annotated[  # noqa: A002 - what the option is called in settings.toml too
+        Command | None,
+        option(
+            "--exec",
+            help="Run this for each saved image, its path last.",
+            metavar="COMMAND",
+            parser=parser(Command.read),
+        ),
+    ] = None,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,
@@ -96,6 +107,7 @@ def run(
         only_one(home),
         Decoder(settings) as decoder,
         Ledger(home) as ledger,
+        executing(exec, ledger, settings, lambda: bool(stop)),
         # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
         member_session(identity, door, asking_id, session_options(settings, quiet=True)) as (asking, registrar),

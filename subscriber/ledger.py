@@ -51,6 +51,15 @@ CREATE TABLE IF NOT EXISTS catalogue (
     mark TEXT NOT NULL,
     channels TEXT NOT NULL  -- JSON: the filters up to which images this mark was reached
 );
+-- Up to which image a command was run for each: there only while that is wanted.
+CREATE TABLE IF NOT EXISTS executed (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    up_to INTEGER NOT NULL  -- rowid of images
+);
+-- The next image may get the rowid of one that was the last.
+CREATE TRIGGER IF NOT EXISTS executed_of_forgotten AFTER DELETE ON images BEGIN
+    UPDATE executed SET up_to = min(up_to, (SELECT coalesce(max(rowid), 0) FROM images));
+END;
 """
 _LATER_COLUMNS = ("name", "message", "header", "fingerprint")
 _ALL_CHANNELS = "#"
@@ -186,6 +195,31 @@ class Ledger:
         """Note durably up to which mark everything on these channels was dealt with."""
         channels = json.dumps(sorted(channel_filters))
         self._database.write("INSERT OR REPLACE INTO catalogue VALUES (1, ?, ?)", mark, channels)
+
+    def expect_execution(self, *, wanted: bool) -> None:
+        """Begin to note for which images a command is to be run, unless that is so already; or note it no more."""
+        if wanted:
+            self._database.write("INSERT OR IGNORE INTO executed SELECT 1, coalesce(max(rowid), 0) FROM images")
+        else:
+            self._database.write("DELETE FROM executed")
+
+    def next_to_execute(self) -> Entry | None:
+        """Return the first saved image for which the command has not been run yet."""
+        rows = self._database.read(
+            "SELECT images.*, 0 AS is_replaced FROM images, executed"
+            " WHERE images.rowid > up_to AND outcome = ? ORDER BY images.rowid LIMIT 1",
+            SAVED,
+        )
+        return _entry(dict(rows[0])) if rows else None
+
+    def note_executed(self, entry: Entry) -> None:
+        """Note durably that the command was run for an image, and before for all earlier ones."""
+        self._database.write(
+            "UPDATE executed SET up_to = max(up_to, rowid_of) FROM"
+            " (SELECT rowid AS rowid_of FROM images WHERE owner = ? AND image_id = ?)",
+            entry.owner,
+            str(entry.image_id),
+        )
 
     def _add_later_columns(self) -> None:
         """Bring a ledger of an earlier version up to date."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from refusals import assert_refused
-from system import ROOT, run
+from system import PATIENCE, ROOT, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -168,3 +168,24 @@ def test_a_fetch_that_cannot_save_says_so_and_can_be_repeated(
     assert_refused(done, f"cannot make the folder {tmp_path / saved['owner']}", "choose another folder")
     assert (done.stdout, listed(fourth)) == ("", [])
     assert fetch(fourth, saved["image_id"]).returncode == 0
+
+
+def test_a_command_is_run_for_each_image_and_prints_nothing_between_the_json_lines(
+    system: System, owner: Path, tmp_path: Path
+) -> None:
+    reader = system.register("reading-3")
+    script = tmp_path / "show it"
+    script.write_text('#!/bin/sh\necho "$1: $SEALCAST_IMAGE_CAPTION"\n')
+    script.chmod(0o755)
+    channel = ("--channel", "reading/commands")  # nobody else's images
+    with system.subscriber(reader, "--exec", f"'{script}'", "--count", "1", *channel) as receiving:
+        system.post(owner, CHELSEA, "--caption", "$(a cat)", *channel)
+        saved = receiving.wait_for("saved")
+        assert receiving.process.wait(PATIENCE) == 0
+        wait_until(lambda: receiving.errors, "the command's output")
+        assert receiving.errors == [f"{saved['path']}: $(a cat)\n"]
+
+
+def test_a_command_that_is_not_there_is_refused_before_anything_is_received(reader: Path) -> None:
+    done = run("subscriber", "run", "--home", reader, "--exec", "no-such-program-anywhere")
+    assert_refused(done, "no program 'no-such-program-anywhere'", "script")
