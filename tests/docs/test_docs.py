@@ -1,4 +1,7 @@
-"""Runs what the documents show: every ``console`` block of the documents in SHOWN, in this order.
+"""Runs what the documents show: every ``console`` block of the documents in SHOWN, each in a world of its own.
+
+A document goes on from where PRELUDE leaves off, which is a part of a document itself, and depends on no other. The
+prelude is done once; each document gets a copy of the home that it has left, with what went on there started again.
 
 The word behind ``console`` names the terminal in which a block is typed. A line that begins with ``$ `` is typed, and
 the lines below it have to be all that is shown: ``…`` stands for any text, alone on a line for any lines. What goes on
@@ -13,8 +16,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
+import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +30,15 @@ from system import KEY_SIZE, ROOT, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+PRELUDE, PRELUDE_HEADING = "docs/tutorial.md", "On one laptop"
 SHOWN = (
     "README.md",
-    "docs/proof.md",
+    "docs/administration.md",
     "docs/audit.md",
     "docs/debugging.md",
+    "docs/proof.md",
     "docs/reliability.md",
-    "docs/administration.md",
+    "docs/tutorial.md",
 )
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAEMONS = ("registrar serve", "subscriber run")
@@ -47,6 +54,10 @@ class Step:
     terminal: str
     command: str | None
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def goes_on(self) -> bool:
+        return self.command is not None and self.command.startswith(DAEMONS) and "--count" not in self.command
 
     @property
     def expected(self) -> re.Pattern[str]:
@@ -88,7 +99,7 @@ def follow(steps: Iterable[Step], environment: dict[str, str]) -> None:
             terminal = terminals[step.terminal]
             if step.command is not None:
                 terminal.type(step.command)
-            if step.command is None or step.command.startswith(DAEMONS):
+            if step.command is None or step.goes_on:
                 running[step.terminal] = terminal
                 shown = terminal.expect(step.expected)
             else:
@@ -99,12 +110,11 @@ def follow(steps: Iterable[Step], environment: dict[str, str]) -> None:
             assert terminal.interrupt() == "", f"{name} has shown more"
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment_in(home: Path) -> dict[str, str]:
     port, enrol_port = free_ports(2)
     return {
-        "HOME": str(tmp_path),
-        "TMPDIR": str(tmp_path),
+        "HOME": str(home),
+        "TMPDIR": str(home),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "SEALCAST_PORT": str(port),
         "SEALCAST_ENROL_PORT": str(enrol_port),
@@ -112,18 +122,62 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_what_the_documents_show_is_what_happens(environment: dict[str, str]) -> None:
+def steps_of(name: str, text: str, environment: dict[str, str]) -> list[Step]:
     ports = {"8883": environment["SEALCAST_PORT"], "8884": environment["SEALCAST_ENROL_PORT"]}
-    steps = []
-    for name in SHOWN:
-        text = (ROOT / name).read_text()
-        steps += read_steps(name, re.sub("888[34]", lambda found: ports[found[0]], text))
-    assert {step.where.split(":")[0] for step in steps} == set(SHOWN)
+    return list(read_steps(name, re.sub("888[34]", lambda found: ports[found[0]], text)))
+
+
+def split_prelude(name: str) -> tuple[str, str]:
+    """Return a document's prelude and the rest; empty lines stand for the others, so that a step says where it is."""
+    text = (ROOT / name).read_text()
+    if name != PRELUDE:
+        return "", text
+    begin = text.index(f"\n## {PRELUDE_HEADING}\n") + 1
+    end = text.index("\n## ", begin)
+    return "\n" * text.count("\n", 0, begin) + text[begin:end], "\n" * text.count("\n", 0, end) + text[end:]
+
+
+def copy(source: Path, target: Path) -> None:
+    subprocess.run(["/bin/cp", "--archive", source, target], check=True)
+
+
+@dataclass
+class World:
+    """What the prelude has left: a home with members, and what went on in its terminals."""
+
+    home: Path
+    environment: dict[str, str]
+    daemons: list[Step]
+
+    def begin(self) -> None:
+        """Put the home back as the prelude has left it."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        copy(self.home.with_name("kept"), self.home)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    home = tmp_path_factory.mktemp("docs") / "home"
+    home.mkdir()
+    environment = environment_in(home)
+    steps = steps_of(PRELUDE, split_prelude(PRELUDE)[0], environment)
     follow(steps, environment)
+    copy(home, home.with_name("kept"))
+    daemons = [step for step in steps if step.goes_on]
+    return World(home, environment, [replace(step, lines=step.lines[:1]) for step in daemons])
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_a_document_shows_is_what_happens(world: World, name: str) -> None:
+    steps = steps_of(name, split_prelude(name)[1], world.environment)
+    assert steps
+    world.begin()
+    follow([*world.daemons, *steps], world.environment)
 
 
 @pytest.mark.parametrize("shown", ["two", "one\ntwo", "", "o…x"])
-def test_what_a_document_shows_wrongly_is_noticed(environment: dict[str, str], shown: str) -> None:
+def test_what_a_document_shows_wrongly_is_noticed(tmp_path: Path, shown: str) -> None:
+    environment = environment_in(tmp_path)
     document = "```console a\n$ echo \\\n  one\n{}\n```\n"
     follow(read_steps("right", document.format("o…e")), environment)
     with pytest.raises(AssertionError, match="wrong:2"):
