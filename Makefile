@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
+.PHONY: setup demo test docs check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
 
 setup: $(INSTALLED)
 
@@ -26,7 +26,7 @@ demo: setup
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
-	@tools/debian-packages mosquitto-clients openssl postgresql faketime systemd
+	@tools/debian-packages mandoc mosquitto-clients openssl postgresql faketime systemd
 	$(BIN)/pytest --numprocesses 2 --dist loadscope -m "not compose"
 
 check: setup
@@ -34,6 +34,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# docs/reference/ and docs/man/, from the commands themselves; a test says when they are stale.
+docs: setup
+	@$(BIN)/python -m tools.reference
 
 bench: setup
 	$(BIN)/python -m benchmarks.throughput

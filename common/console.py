@@ -38,15 +38,23 @@ _GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words e
 
 
 def option(*names: str, help: str, **details: Any) -> Any:  # noqa: A002, ANN401 - Typer's own words and types
-    """Return a Typer option that can also come from ``SEALCAST_<NAME>``."""
+    """Return a Typer option that can also come from ``SEALCAST_<NAME>``; its value is called as the last word is."""
+    details.setdefault("metavar", names[0].rpartition("-")[2].upper())
     variable = "SEALCAST_" + names[0].split("/")[0].lstrip("-").replace("-", "_").upper()
     return typer.Option(*names, help=help, envvar=variable, **details)
 
 
-HomeOption = Annotated[Path, option("--home", help="The folder that holds the identity, or the registrar.")]
+def examples(*commands: str) -> str:
+    """Return what --help says below the options: commands as one would type them."""
+    return "\n".join(["\b", "For example:", *(f"  $ {command}" for command in commands)])
+
+
+HomeOption = Annotated[
+    Path, option("--home", metavar="FOLDER", help="The folder that holds the identity, or the registrar.")
+]
 JsonOption = Annotated[bool, option("--json", help="Print one JSON object a line.")]
 VerboseOption = Annotated[bool, option("--verbose", help="Log what is going on to stderr.")]
-BrokerOption = Annotated[str, option("--broker", help="The broker's host name or address.")]
+BrokerOption = Annotated[str, option("--broker", metavar="HOST", help="The broker's host name or address.")]
 PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
 EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
 DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884

@@ -27,7 +27,10 @@ def add_key_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Encrypt this device's key with a new passphrase, in place of that of today if there is one."""
+        """Encrypt this device's key with a new passphrase.
+
+        It takes the place of today's, if there is one.
+        """
         console.start_logging(verbose=verbose)
         device = Device.load(home, Passphrases(passphrase_file))
         device.encrypt(None if remove else Passphrases(new_passphrase_file).new("--new-passphrase-file"))

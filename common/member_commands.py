@@ -24,6 +24,7 @@ from common.console import (
     PortOption,
     Printer,
     VerboseOption,
+    examples,
     option,
 )
 from common.device import KEY, has_plain_key
@@ -98,18 +99,18 @@ def check_key_size(bits: int) -> int:
 
 
 KeySizeOption = Annotated[
-    int, option("--key-size", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size)
+    int,
+    option("--key-size", metavar="BITS", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size),
 ]
 
 
 def add_member_commands(app: typer.Typer, default_home: Path) -> None:
     """Add register, whoami, renew and passphrase to a program."""
-    add_key_commands(app, default_home)
 
-    @app.command()
+    @app.command(epilog=examples(f"{app.info.name} register bob --invite -"))
     def register(
         context: typer.Context,
-        user: Annotated[str, typer.Argument(help="The user name: small letters, digits, hyphens.")],
+        user: Annotated[str, typer.Argument(metavar="USER", help="The user name: small letters, digits, hyphens.")],
         *,
         broker: BrokerOption = DEFAULT_BROKER,
         port: PortOption = DEFAULT_PORT,
@@ -117,9 +118,9 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         ca_fingerprint: Annotated[
             str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")
         ] = None,
-        ca: Annotated[Path | None, option("--ca", help="The root certificate, PEM.")] = None,
+        ca: Annotated[Path | None, option("--ca", metavar="FILE", help="The root certificate, PEM.")] = None,
         invite: Annotated[
-            str | None, option("--invite", help="The line that `registrar invite` prints; - reads it.")
+            str | None, option("--invite", metavar="LINE", help="The line that `registrar invite` prints; - reads it.")
         ] = None,
         code: Annotated[
             str | None, option("--code", help="What `registrar reset` prints, for a new password; - reads it.")
@@ -134,7 +135,7 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Register a new user, or log in as a known one on this device."""
+        """Register a new user, or log in as one on this device."""
         from common.enrolment import (  # noqa: PLC0415 - 40 ms that no other command needs
             Contact,
             enrol,
@@ -181,7 +182,10 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Show whose identity this folder holds; fails where its certificate has expired."""
+        """Show whose identity this folder holds.
+
+        Fails where its certificate has expired.
+        """
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         _describe(Printer(as_json=json), identity, "whoami", None)
@@ -201,7 +205,10 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Renew this device's certificate now, not only when two thirds of its life are over."""
+        """Renew this device's certificate now.
+
+        It is renewed without being asked once two thirds of its life are over.
+        """
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         client_id = identity.device.client_id("renewing", fresh=True)
@@ -209,6 +216,8 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         with member_session(identity, Address(broker, port), client_id, options) as (_, registrar):
             registrar.renew(identity.next_key(key_size) if new_key else None)
         _describe(Printer(as_json=json), identity, "renewed", "Certificate renewed")
+
+    add_key_commands(app, default_home)
 
 
 @contextlib.contextmanager

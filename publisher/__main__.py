@@ -20,6 +20,7 @@ from common.console import (
     PortOption,
     Printer,
     VerboseOption,
+    examples,
     option,
 )
 from common.decoder import Decoder
@@ -45,17 +46,23 @@ PROGRAM = "publisher"
 HOME = console.default_home(PROGRAM)
 _NOTHING_WAITS = "nothing waits to be sent"
 
-app = console.make_app("Post images: seal, sign and publish them.", PROGRAM)
+app = console.make_app("Share images: sign, encrypt and post them.", PROGRAM)
 add_member_commands(app, HOME)
-add_account_commands(app, HOME)
-add_revocation_commands(app, HOME)
 
 
-@app.command("post")
+@app.command(
+    "post",
+    epilog=examples(
+        "publisher post photo.jpg",
+        "publisher post *.jpg --to bob --to carol --caption 'at the lake'",
+    ),
+)
 def post_command(
     files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF, TIFF, AVIF or BMP.", metavar="FILE")],
     *,
-    to: Annotated[list[str] | None, option("--to", help="Only for this member; may be repeated.")] = None,
+    to: Annotated[
+        list[str] | None, option("--to", metavar="USER", help="Only for this member; may be repeated.")
+    ] = None,
     channel: Annotated[
         str, option("--channel", help="One to four words joined by /.", metavar="CHANNEL", parser=read_channel)
     ] = DEFAULT_CHANNEL,
@@ -72,7 +79,9 @@ def post_command(
     keep_metadata: Annotated[
         bool, option("--keep-metadata", help="Post the bytes exactly as they are, position and all.")
     ] = False,
-    cipher: Annotated[Cipher, option("--cipher", help="How the image is encrypted.")] = Cipher.AES_256_GCM,
+    cipher: Annotated[
+        Cipher, option("--cipher", metavar=None, help="How the image is encrypted.")
+    ] = Cipher.AES_256_GCM,
     queue: Annotated[bool, option("--queue", help="An image that has to wait in the outbox is no failure.")] = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
@@ -81,7 +90,10 @@ def post_command(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Seal, sign and post images; returns when every one is stored, or waits in the outbox."""
+    """Post images: sign, encrypt and send them.
+
+    Returns when every one is stored, or waits in the outbox.
+    """
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
     wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher, expires)
@@ -117,7 +129,7 @@ def outbox_command(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """List what waits to be stored, and what the registrar has refused."""
+    """List what waits to be sent, or was refused."""
     console.start_logging(verbose=verbose)
     demand_device(home)
     printer = Printer(as_json=json)
@@ -139,7 +151,10 @@ def flush(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Send what waits in the outbox, and once more what was refused."""
+    """Send what waits in the outbox.
+
+    What was refused is tried once more.
+    """
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
@@ -172,7 +187,10 @@ def remove_command(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Remove an image of yours: from the outbox, the archive and the announcements."""
+    """Remove an image of yours.
+
+    It goes from the outbox, the archive and the announcements; who has saved it keeps it.
+    """
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
@@ -181,6 +199,10 @@ def remove_command(
             image_id, outbox, lambda: reach(outbox, identity, Address(broker, port), settings), console.now
         )
     show_removal(Printer(as_json=json), image_id, removal)
+
+
+add_account_commands(app, HOME)
+add_revocation_commands(app, HOME)
 
 
 def main() -> None:

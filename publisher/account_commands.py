@@ -50,7 +50,10 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Change your password: asks for the old one, then for the new one."""
+        """Change your password.
+
+        Asks for the old one, then for the new one.
+        """
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         old = console.read_password(from_stdin=password_stdin, prompt="Old password", confirm=False)
@@ -76,7 +79,10 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Delete your account on all devices, with all that you have posted, for good; nobody gets its name again."""
+        """Delete your account and all that you have posted.
+
+        It is gone on all devices, for good, and nobody gets the name again.
+        """
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         demand_user_name(identity.user, yes=yes)

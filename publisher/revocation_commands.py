@@ -47,7 +47,7 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         ] = None,
         every_device: Annotated[bool, option("--every-device", help="This device and all others of yours.")] = False,
         reason: Annotated[
-            OwnReason, option("--reason", help="key-compromise, where it was lost or stolen.")
+            OwnReason, option("--reason", metavar=None, help="key-compromise, where it was lost or stolen.")
         ] = "cessation-of-operation",
         yes: YesOption = False,
         passphrase_file: PassphraseFileOption = None,
@@ -57,7 +57,10 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Shut this device of yours out, or another one, or all; to come back, log in with your password."""
+        """Shut a device of yours out, this one or another.
+
+        To come back, log in with your password.
+        """
         if device is not None and every_device:
             raise typer.BadParameter("--device and --every-device are not given together", context)
         console.start_logging(verbose=verbose)

@@ -20,6 +20,7 @@ from common.console import (
     Printer,
     Stop,
     VerboseOption,
+    examples,
     option,
 )
 from common.passphrases import PassphraseFileOption, Passphrases
@@ -46,17 +47,19 @@ from registrar.running import Running
 
 PROGRAM = "registrar"
 HOME = console.default_home(PROGRAM)
-app = console.make_app("Check passwords, sign certificates, store images and announce them.", PROGRAM)
+app = console.make_app("Look after members: certify, store and announce.", PROGRAM)
 
 
-@app.command()
+@app.command(epilog=examples("registrar init", "registrar init --host images.example.org --host 192.0.2.7"))
 def init(
     *,
     host: Annotated[
-        list[str] | None, option("--host", help="A name or address of the broker besides localhost; may be repeated.")
+        list[str] | None,
+        option("--host", metavar="NAME", help="A name or address of the broker besides localhost; may be repeated."),
     ] = None,
     from_backup: Annotated[
-        Path | None, option("--from-backup", help="Make it anew from what `registrar backup` has written.")
+        Path | None,
+        option("--from-backup", metavar="FOLDER", help="Make it anew from what `registrar backup` has written."),
     ] = None,
     database: DatabaseOption = None,
     archive: ArchiveOption = None,
@@ -68,7 +71,10 @@ def init(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make the certificate authority, the broker's certificate and the registrar's."""
+    """Make the certificate authority, before anything else.
+
+    It signs certificates for the broker and the registrar too, and is made once: nothing is overwritten.
+    """
     console.start_logging(verbose=verbose)
     printer = Printer(as_json=json)
     passphrases = Passphrases(passphrase_file)
@@ -105,11 +111,11 @@ def init(
     )
 
 
-@app.command()
+@app.command(epilog=examples("registrar serve --with-broker", "registrar serve --with-broker --listen 0.0.0.0"))
 def serve(
     *,
     with_broker: Annotated[bool, option("--with-broker", help="Start mosquitto as a child process.")] = False,
-    listen: Annotated[str, option("--listen", help="Where the child broker listens.")] = "127.0.0.1",
+    listen: Annotated[str, option("--listen", metavar="ADDRESS", help="Where the child broker listens.")] = "127.0.0.1",
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
@@ -120,7 +126,10 @@ def serve(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Serve requests until stopped."""
+    """Serve requests until stopped.
+
+    Checks passwords, signs certificates, stores images and announces them.
+    """
     console.start_logging(verbose=verbose)
     stop, readiness = Stop(), Readiness()
     settings = load_settings(home)

@@ -21,6 +21,7 @@ from common.console import (
     PortOption,
     Printer,
     VerboseOption,
+    examples,
     option,
 )
 from common.errors import ConfigurationError
@@ -34,7 +35,9 @@ from registrar.database import open_current
 from registrar.qr import draw
 from registrar.tokens import Tokens
 
-UserArgument = Annotated[str, typer.Argument(help="The user name.", parser=parser(topics.check_user_name))]
+UserArgument = Annotated[
+    str, typer.Argument(metavar="USER", help="The user name.", parser=parser(topics.check_user_name))
+]
 
 
 def expires_option(help: str) -> object:  # noqa: A002 - Typer's own word
@@ -45,7 +48,7 @@ def expires_option(help: str) -> object:  # noqa: A002 - Typer's own word
 def add_account_commands(app: typer.Typer, default_home: Path) -> None:
     """Add invite, invitations and reset to the program."""
 
-    @app.command()
+    @app.command(epilog=examples("registrar invite --user carol --broker images.example.org"))
     def invite(
         *,
         user: Annotated[
@@ -61,7 +64,10 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Invite somebody to register, once: prints a line that says all that `publisher register` needs."""
+        """Invite somebody to register, once.
+
+        Prints the line that `subscriber register --invite` needs, and nothing besides.
+        """
         console.start_logging(verbose=verbose)
         settings = load_settings(home)
         pin = certificates.fingerprint(read_root(home))
@@ -89,13 +95,18 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
     @app.command()
     def invitations(
         *,
-        withdraw: Annotated[str | None, option("--withdraw", help="Close the invitation with this id.")] = None,
+        withdraw: Annotated[
+            str | None, option("--withdraw", metavar="ID", help="Close the invitation with this id.")
+        ] = None,
         database: DatabaseOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """List the invitations that are open; what they say is not kept."""
+        """List the invitations that are open, or withdraw one.
+
+        What an invitation says is not kept.
+        """
         console.start_logging(verbose=verbose)
         read_root(home)
         printer = Printer(as_json=json)
@@ -125,7 +136,10 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Let a member set a new password, once: prints a code for `publisher register USER --code CODE`."""
+        """Let a member set a new password, once.
+
+        Prints a code for `publisher register USER --code CODE`.
+        """
         console.start_logging(verbose=verbose)
         read_root(home)
         now, token = console.now(), new_token(CODE_BYTES)

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from registrar.verifying import Fault
 
 DatabaseOption = Annotated[
-    str | None, option("--database", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
+    str | None, option("--database", metavar="URL", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
 ]
 ArchiveOption = Annotated[
-    str | None, option("--archive", help="Where sealed images are kept; a folder here unless said.")
+    str | None, option("--archive", metavar="URL", help="Where sealed images are kept; a folder here unless said.")
 ]
 
 
@@ -46,7 +46,9 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
     def verify(
         *,
         repair: Annotated[bool, option("--repair", help="Mend what can be mended.")] = False,
-        backup: Annotated[Path | None, option("--backup", help="A backup to take sound images from.")] = None,
+        backup: Annotated[
+            Path | None, option("--backup", metavar="FOLDER", help="A backup to take sound images from.")
+        ] = None,
         database: DatabaseOption = None,
         archive: ArchiveOption = None,
         passphrase_file: PassphraseFileOption = None,
@@ -54,7 +56,10 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Compare every stored image with its SHA-256 in the catalogue."""
+        """Compare every stored image with the catalogue.
+
+        An image whose bytes have not the SHA-256 that was noted, or that is missing, is a fault.
+        """
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
         settings = load_settings(home)
@@ -97,7 +102,10 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Copy authority, database and images into a folder; the registrar may serve meanwhile."""
+        """Copy authority, accounts and images into a folder.
+
+        The registrar may serve meanwhile. The copy holds the authority's keys.
+        """
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
         read_root(home)

@@ -33,21 +33,26 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
         *,
         verify: Annotated[bool, option("--verify", help="Compute the chain of entries anew, and list none.")] = False,
         head: Annotated[
-            Path | None, option("--head", help="Verify also that the log still has this signed head, a file.")
+            Path | None,
+            option("--head", metavar="FILE", help="Verify also that the log still has this signed head, a file."),
         ] = None,
         follow: Annotated[bool, option("--follow", help="Go on with what happens from now on.")] = False,
         user: Annotated[
             str | None, option("--user", help="Only about this user.", parser=parser(topics.check_user_name))
         ] = None,
         event: Annotated[
-            Event | None, option("--event", help="Only what happened in this way, as registered or released.")
+            Event | None,
+            option("--event", metavar=None, help="Only what happened in this way, as registered or released."),
         ] = None,
         database: DatabaseOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """List what has happened to accounts, certificates, keys and images, or verify that nobody has changed it."""
+        """List what has happened, or verify that list.
+
+        It tells of accounts, certificates, keys and images.
+        """
         console.start_logging(verbose=verbose)
         read_root(home)
         log, printer = AuditLog(open_current(database_url(home, database))), Printer(as_json=json)

@@ -50,7 +50,11 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         *,
         host: Annotated[
             list[str] | None,
-            option("--host", help="A name or address of the broker from now on, besides localhost; may be repeated."),
+            option(
+                "--host",
+                metavar="NAME",
+                help="A name or address of the broker from now on, besides localhost; may be repeated.",
+            ),
         ] = None,
         database: DatabaseOption = None,
         passphrase_file: PassphraseFileOption = None,
@@ -58,7 +62,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Renew the certificates of broker and registrar now; a running registrar takes them over within seconds."""
+        """Renew the certificates of broker and registrar now.
+
+        A running registrar takes them over within seconds, and renews them by itself when it is time.
+        """
         console.start_logging(verbose=verbose)
         settings, now, printer = load_settings(home), console.now(), Printer(as_json=json)
         read_root(home)
@@ -79,7 +86,8 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
     def rotate(
         *,
         root_key: Annotated[
-            Path | None, option("--root-key", help="The file with the root's key, where it is kept elsewhere.")
+            Path | None,
+            option("--root-key", metavar="FILE", help="The file with the root's key, where it is kept elsewhere."),
         ] = None,
         distrust_former: Annotated[
             bool,
@@ -91,7 +99,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Make a new issuing authority, beside the old; a running registrar goes on with it within seconds."""
+        """Make a new issuing authority, beside the old one.
+
+        A running registrar goes on with it within seconds.
+        """
         console.start_logging(verbose=verbose)
         settings, now = load_settings(home), console.now()
         read_root(home)
@@ -135,7 +146,10 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Encrypt the keys of the authority and the registrar with a new passphrase, in place of that of today."""
+        """Encrypt the registrar's keys with a new passphrase.
+
+        It takes the place of today's, if there is one. The broker's key stays as it is.
+        """
         console.start_logging(verbose=verbose)
         new = None if remove else Passphrases(new_passphrase_file).new("--new-passphrase-file")
         encrypted = encrypt_keys(home, Passphrases(passphrase_file), new)

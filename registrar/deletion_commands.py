@@ -36,7 +36,10 @@ def add_deletion_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Delete an account with all that it owns, for good; nobody gets the name again."""
+        """Delete an account with all that it owns, for good.
+
+        Nobody gets the name again.
+        """
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         engine = open_current(database_url(home, database))

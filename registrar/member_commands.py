@@ -30,7 +30,9 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
     def members(
         user: Annotated[
             str | None,
-            typer.Argument(help="List the devices of this user.", parser=parser(topics.check_user_name)),
+            typer.Argument(
+                metavar="USER", help="List the devices of this user.", parser=parser(topics.check_user_name)
+            ),
         ] = None,
         *,
         database: DatabaseOption = None,

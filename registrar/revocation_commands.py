@@ -40,14 +40,17 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         user: UserArgument,
         *,
         device: DeviceOption = None,
-        reason: Annotated[Reason, option("--reason", help="Why.")] = Reason.PRIVILEGE_WITHDRAWN,
+        reason: Annotated[Reason, option("--reason", metavar=None, help="Why.")] = Reason.PRIVILEGE_WITHDRAWN,
         database: DatabaseOption = None,
         passphrase_file: PassphraseFileOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Shut a member out, or one device of a member, at once and wherever it is connected."""
+        """Shut a member out, or one device of a member.
+
+        It holds at once, wherever it is connected. What was posted stays.
+        """
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         revocations = Revocations(open_current(database_url(home, database)))
@@ -77,7 +80,10 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Let a revoked member in again; devices that are not on hold log in anew, with the password."""
+        """Let a revoked member in again.
+
+        Devices that were on hold go on; others log in anew, with the password.
+        """
         console.start_logging(verbose=verbose)
         authority = Authority.load(home, load_settings(home), Passphrases(passphrase_file))
         revocations = Revocations(open_current(database_url(home, database)))

@@ -19,6 +19,7 @@ from common.console import (
     Printer,
     Stop,
     VerboseOption,
+    examples,
     option,
 )
 from common.decoder import Decoder
@@ -57,13 +58,15 @@ HOME = console.default_home(PROGRAM)
 # Images wait unacknowledged for their announcement, so the window is far wider than the images that may wait.
 _RECEIVE_MAXIMUM = 64
 
-app = console.make_app("Receive images: verify, open and save what members post.", PROGRAM)
+app = console.make_app("Receive images: verify, decrypt and save what others post.", PROGRAM)
 add_member_commands(app, HOME)
 add_proof_commands(app, HOME)
-InboxOption = Annotated[Path | None, option("--inbox", help="Where images are saved; <home>/inbox unless said.")]
+InboxOption = Annotated[
+    Path | None, option("--inbox", metavar="FOLDER", help="Where images are saved; <home>/inbox unless said.")
+]
 
 
-@app.command()
+@app.command(epilog=examples("subscriber run", "subscriber run --channel family --inbox ~/Pictures/family"))
 def run(
     *,
     inbox: InboxOption = None,
@@ -76,7 +79,9 @@ def run(
             parser=read_channel_filter,
         ),
     ] = None,
-    count: Annotated[int | None, option("--count", help="Stop after so many saved images.", min=1)] = None,
+    count: Annotated[
+        int | None, option("--count", metavar="NUMBER", help="Stop after so many saved images.", min=1)
+    ] = None,
     exec: Annotated[  # noqa: A002 - what the option is called in settings.toml too
         Command | None,
         option(
@@ -93,7 +98,10 @@ def run(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Wait for images, and save each that is verified, until stopped."""
+    """Wait for images, and save each that is verified.
+
+    Goes on until it is stopped.
+    """
     console.start_logging(verbose=verbose)
     stop, readiness = Stop(), Readiness()
     settings = load_settings(home)
@@ -143,7 +151,10 @@ def fetch(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Get one image from the archive, verify it and save it, unless it is here."""
+    """Get one image from the archive, verify and save it.
+
+    Does nothing where the file is here.
+    """
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())

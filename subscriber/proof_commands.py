@@ -61,7 +61,10 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Write a signature and a chain beside a saved image: they prove to others who has signed it."""
+        """Prove to others who has signed an image.
+
+        Writes a signature and a chain beside the saved file.
+        """
         console.start_logging(verbose=verbose)
         demand_device(home)
         settings = load_settings(home)
@@ -105,7 +108,10 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
         json: JsonOption = False,
         verbose: VerboseOption = False,
     ) -> None:
-        """Say who has signed an image that somebody gave you, and what that shows; fails where it shows nothing."""
+        """Say who has signed an image, and what that shows.
+
+        Fails where it shows nothing.
+        """
         console.start_logging(verbose=verbose)
         pin = None if ca_fingerprint is None else parse_pin(ca_fingerprint)
         source = context.get_parameter_source("ca_fingerprint")

@@ -33,7 +33,10 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     files = {str(path.relative_to(ROOT)) for path in paths if path.parent.name != "__pycache__"}
     assert "broker/mosquitto.conf" in files
     assert files - names == set()
-    assert {name.split("/")[0] for name in names} == {*PACKAGES, f"sealcast-{version('sealcast')}.dist-info"}
+    pages = {name for name in names if name.endswith(".1")}
+    assert {name.rpartition("/")[2] for name in pages} == {"registrar.1", "publisher.1", "subscriber.1"}
+    assert {name.partition(".data/data/")[2].rpartition("/")[0] for name in pages} == {"share/man/man1"}
+    assert {name.split("/")[0] for name in names - pages} == {*PACKAGES, f"sealcast-{version('sealcast')}.dist-info"}
 
 
 class Account:

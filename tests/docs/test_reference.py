@@ -1,0 +1,82 @@
+"""The reference and the man pages are what the commands say of themselves, and what they say can be read."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+from tools.reference import DOCS, PROGRAMS, files, read_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from tools.reference import Command
+
+COMMANDS = [
+    pytest.param(module.PROGRAM, command, id=f"{module.PROGRAM} {command.name}")
+    for module in PROGRAMS
+    for command in read_program(module).commands
+]
+WIDTH = 80
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(DOCS)))
+def test_what_is_written_is_what_the_commands_say(path: Path) -> None:
+    assert path.read_text() == files()[path], f"{path.relative_to(DOCS)} is stale: run make docs"
+
+
+def test_nothing_is_left_of_what_is_no_command_any_more() -> None:
+    assert {path for folder in ("reference", "man") for path in (DOCS / folder).iterdir()} == files().keys()
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "man").iterdir()), ids=lambda page: page.name)
+def test_a_man_page_has_no_fault(page: Path) -> None:
+    # A date would be that of the last `make docs`, so that each one changed every page.
+    assert [fault for fault in faults(page) if "missing date" not in fault] == []
+
+
+def test_a_fault_in_a_man_page_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "publisher.1"
+    page.write_text((DOCS / "man" / "publisher.1").read_text().replace(".SH NAME", ".SX NAME"))
+    assert any("unknown macro" in fault for fault in faults(page))
+
+
+def faults(page: Path) -> list[str]:
+    command = [shutil.which("mandoc") or "mandoc", "-Tlint", "-Wwarning", page]
+    looked_at = subprocess.run(command, capture_output=True, text=True, check=False)
+    return looked_at.stdout.splitlines()
+
+
+@pytest.mark.parametrize("module", PROGRAMS, ids=lambda module: module.PROGRAM)
+def test_the_list_of_commands_cuts_no_sentence_off(module: ModuleType) -> None:
+    group = get_command(module.app)
+    room = WIDTH - 6 - max(map(len, group.commands))
+    assert {
+        name: text for name, each in group.commands.items() if (text := each.get_short_help_str(room))[-3:] == "..."
+    } == {}
+
+
+@pytest.mark.parametrize(("program", "command"), COMMANDS)
+def test_an_example_is_understood(program: str, command: Command) -> None:
+    for example in command.examples:
+        name, *words = shlex.split(example.removeprefix("$ "))
+        assert [name, words[0]] == [program, command.name]
+        parse(program, words)
+
+
+def test_an_example_with_a_wrong_option_is_not_understood() -> None:
+    with pytest.raises(TyperException):
+        parse("publisher", ["post", "photo.jpg", "--two", "bob"])
+
+
+def parse(program: str, words: list[str]) -> None:
+    """Have a program's parser read a command line, but for what it would do."""
+    (module,) = (module for module in PROGRAMS if program == module.PROGRAM)
+    get_command(module.app).commands[words[0]].make_context(words[0], words[1:])
