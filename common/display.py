@@ -19,6 +19,11 @@ def make_name(text: str) -> str:
     return _NO_NAME.sub("_", text.encode(errors="replace").decode())
 
 
+def make_displayable(text: str) -> str:
+    """Return ``text``, such as a path that others have named, without what would fool a terminal or a page."""
+    return _UNDISPLAYABLE.sub("_", text)
+
+
 def is_displayable(text: str) -> bool:
     """Tell whether a terminal or a page shows ``text`` as what it is."""
     return _UNDISPLAYABLE.search(text) is None

@@ -7,6 +7,7 @@ archive hold here too: without the last step the name itself may be lost).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from common.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PRIVATE_FILE = 0o600
@@ -86,6 +88,22 @@ def read_private(path: Path) -> bytes:
             hint="restore it from a backup, or register again",
             code="unreadable",
         ) from error
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, busy: ConfigurationError) -> Iterator[None]:
+    """Hold the file ``lock`` for this process, until its end at the latest; raises ``busy`` where another holds it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(lock.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise busy from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to {lock.parent}: {reason(error)}", hint="mend its permissions", code="unwritable"
+            ) from error
+        yield
 
 
 def reason(error: OSError) -> str:

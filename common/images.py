@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from common.messages import MediaType
 
     Inspect: TypeAlias = Callable[[bytes], "ImageFacts"]  # as `common.decoder.Decoder.inspect` does
+    Opener: TypeAlias = Callable[[str, int], int]  # as `open` takes one
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,20 @@ class ImageFacts:
     height: int
 
 
-def read_image_file(path: Path, *, maximum_bytes: int) -> bytes:
-    """Read a regular file of at most ``maximum_bytes`` bytes, and never more than one byte beyond.
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would wait for its other end
 
-    Raises ImageError with the code ``unreadable``, ``empty`` or ``too_large``.
+
+def read_image_file(path: Path, *, maximum_bytes: int, opener: Opener = _open_without_waiting) -> bytes:
+    """Read a regular file of at most ``maximum_bytes`` bytes; one that is larger is not read at all.
+
+    ``opener`` opens it, without waiting. Raises ImageError with the code ``unreadable``, ``empty`` or ``too_large``.
     """
     try:
-        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            data = file.read(maximum_bytes + 1) if is_regular else b""
+        with open(path, "rb", buffering=0, opener=opener) as file:
+            status = os.fstat(file.fileno())
+            is_regular, is_too_large = stat.S_ISREG(status.st_mode), status.st_size > maximum_bytes
+            data = file.read(maximum_bytes + 1) if is_regular and not is_too_large else b""
     except (OSError, ValueError) as error:  # ValueError: a zero in the path
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageError(
@@ -50,21 +56,17 @@ def read_image_file(path: Path, *, maximum_bytes: int) -> bytes:
             code="unreadable",
             hint="save the image to a file first, and name that file",
         )
-    if not data:
-        raise empty("the file")
-    if len(data) > maximum_bytes:
+    if is_too_large or len(data) > maximum_bytes:
         raise ImageError(
             f"the file is larger than {maximum_bytes / 2**20:g} MiB",
             code="too_large",
             hint="save a smaller version of the image",
         )
+    if not data:
+        raise empty("the file")
     return data
 
 
 def empty(name: str) -> ImageError:
     """Return the error for no bytes at all."""
     return ImageError(f"{name} is empty", code="empty", hint="copy it again from where it came from")
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would wait for its other end

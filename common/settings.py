@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     # How many announcements a second are published again to a broker that has lost them: others get their turn.
     rebuild_rate: PositiveInt = 1_000
 
+    # A file in a watched folder is complete when it has not changed for so long; one that breaks off may go on.
+    settle_seconds: PositiveFloat = 2.0
+    unfinished_seconds: PositiveFloat = 60.0
+    # How often a watched folder is looked through, besides what the system tells of it.
+    rescan_seconds: PositiveFloat = 60.0
+
     # How often a reader asks for what it may have missed, besides every connection.
     catch_up_seconds: PositiveFloat = 300.0
     # A reader tries again what a full disk or a silent registrar has kept from being saved.

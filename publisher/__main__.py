@@ -1,10 +1,9 @@
-"""The `publisher` command: register, whoami, post, outbox, flush, remove, and those of account_commands."""
+"""The `publisher` command: register, whoami, post, outbox, flush, remove; others are beside it."""
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003 - Typer reads the annotations at run time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path  # noqa: TC003 - the same
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import Annotated
 
 import typer
@@ -28,8 +27,7 @@ from common.device import demand_device
 from common.enveloping import Cipher
 from common.errors import SealcastError
 from common.identity import Identity
-from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands, read_channel
-from common.option_values import parse_lifetime, parser
+from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_commands
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
@@ -37,10 +35,20 @@ from publisher.account_commands import add_account_commands
 from publisher.courier import reach
 from publisher.items import PRESENT, State
 from publisher.outbox import Outbox
-from publisher.post import Wishes, post_all
+from publisher.post import post_all
+from publisher.post_options import (
+    CaptionOption,
+    ChannelOption,
+    CipherOption,
+    ExpiresOption,
+    KeepMetadataOption,
+    ToOption,
+    make_wishes,
+)
 from publisher.removal import remove
 from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
 from publisher.revocation_commands import add_revocation_commands
+from publisher.watching.command import add_watch_command
 
 PROGRAM = "publisher"
 HOME = console.default_home(PROGRAM)
@@ -60,28 +68,12 @@ add_member_commands(app, HOME)
 def post_command(
     files: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF, TIFF, AVIF or BMP.", metavar="FILE")],
     *,
-    to: Annotated[
-        list[str] | None, option("--to", metavar="USER", help="Only for this member; may be repeated.")
-    ] = None,
-    channel: Annotated[
-        str, option("--channel", help="One to four words joined by /.", metavar="CHANNEL", parser=read_channel)
-    ] = DEFAULT_CHANNEL,
-    caption: Annotated[str | None, option("--caption", help="A line for the readers, sealed with the image.")] = None,
-    expires: Annotated[
-        dt.timedelta | None,
-        option(
-            "--expires",
-            help="When it is over, as 12h or 7d: s, m, h, d or w.",
-            metavar="LIFETIME",
-            parser=parser(parse_lifetime),
-        ),
-    ] = None,
-    keep_metadata: Annotated[
-        bool, option("--keep-metadata", help="Post the bytes exactly as they are, position and all.")
-    ] = False,
-    cipher: Annotated[
-        Cipher, option("--cipher", metavar=None, help="How the image is encrypted.")
-    ] = Cipher.AES_256_GCM,
+    to: ToOption = None,
+    channel: ChannelOption = DEFAULT_CHANNEL,
+    caption: CaptionOption = None,
+    expires: ExpiresOption = None,
+    keep_metadata: KeepMetadataOption = False,
+    cipher: CipherOption = Cipher.AES_256_GCM,
     queue: Annotated[bool, option("--queue", help="An image that has to wait in the outbox is no failure.")] = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
@@ -96,7 +88,7 @@ def post_command(
     """
     console.start_logging(verbose=verbose)
     settings = load_settings(home)
-    wishes = Wishes(tuple(dict.fromkeys(to or ())), channel, caption, keep_metadata, cipher, expires)
+    wishes = make_wishes(to, channel, caption, expires, keep_metadata=keep_metadata, cipher=cipher)
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     report = Report(Printer(as_json=json))
     try:
@@ -201,6 +193,7 @@ def remove_command(
     show_removal(Printer(as_json=json), image_id, removal)
 
 
+add_watch_command(app, HOME)
 add_account_commands(app, HOME)
 add_revocation_commands(app, HOME)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FOLDER, DATABASE, LOCK = "outbox", "outbox.sqlite3", "lock"
 CODE = "outbox"
+INTERRUPTED_CODE = "interrupted"
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Outbox:
             fcntl.flock(lock, fcntl.LOCK_SH)
 
     def _clear_up(self) -> None:
-        interrupted = SealcastError("the command was interrupted before the image was sealed", code="interrupted")
+        interrupted = SealcastError("the command was interrupted before the image was sealed", code=INTERRUPTED_CODE)
         for item in self.items(State.WRITING):
             self._path(item.topic.image_id).unlink(missing_ok=True)
             self.settle(item, State.FAILED, item.added_at, interrupted)
@@ -138,6 +139,15 @@ class Outbox:
         """Return what is known of an image, or None where it was not posted from this folder."""
         rows = self._database.read("SELECT * FROM images WHERE image_id = ?", str(image_id))
         return from_row(rows[0]) if rows else None
+
+    def has_taken(self, image_id: uuid.UUID) -> bool:
+        """Tell whether an image was ever in the outbox, whatever has become of it since."""
+        item = self.get(image_id)
+        return not (
+            item is None
+            or item.state is State.WRITING
+            or (item.state is State.FAILED and item.code in {INTERRUPTED_CODE, CODE})
+        )
 
     def claim(self, image_id: uuid.UUID) -> Claim | None:
         """Claim an image that is in the outbox, or return None where it has left, or another process has it."""

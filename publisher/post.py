@@ -138,11 +138,16 @@ def post(posted: Posted, courier: Courier) -> Outcome:
 def take_in(file: Path, wishes: Wishes, inspect: Inspect, settings: Settings) -> Picture:
     """Read a file within the limits, decode it, and take out what is private; raises ImageError."""
     content = images.read_image_file(file, maximum_bytes=settings.maximum_image_size)
+    return prepare(display_name(file), content, wishes, inspect)
+
+
+def prepare(name: str, content: bytes, wishes: Wishes, inspect: Inspect) -> Picture:
+    """Decode what was read from a file, and take out what is private; raises ImageError."""
     facts = inspect(content)
     if wishes.keep_metadata:
-        return Picture(display_name(file), content, facts, ())
+        return Picture(name, content, facts, ())
     stripped = strip_metadata(content, facts.media_type)
-    return Picture(display_name(file), stripped.data, facts, stripped.removed)
+    return Picture(name, stripped.data, facts, stripped.removed)
 
 
 def find_recipients(wishes: Wishes, courier: Courier) -> list[x509.Certificate]:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from common import console
+from common import console, display
 from common.errors import SealcastError
 from publisher.items import State
 
@@ -46,10 +46,10 @@ class Report:
         counts = self._flushing or file is not None
         if isinstance(outcome, SealcastError):
             self.failed += counts
-            self._tell_failed(str(file), outcome, file=file)
+            self._tell_failed(_shown(file), outcome, file=file)
             return
         item, error = outcome.item, outcome.error
-        shown = str(file or item.name)
+        shown = _shown(file or item.name)
         if error is None:
             self._tell_stored(shown, item)
         elif item.state is not State.WAITING:
@@ -160,6 +160,11 @@ def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path | No
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("posting", total=sum(sizes.values()) or 1)
         yield lambda file: bar.advance(task, sizes[file] if file else 0)
+
+
+def _shown(file: Path | str | None) -> str:
+    # In a folder that others write to, they choose the names.
+    return display.make_displayable(str(file))
 
 
 def _size(file: Path) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +23,7 @@ from common.console import (
 from common.decoder import Decoder
 from common.device import demand_device
 from common.errors import ConfigurationError
-from common.files import reason
+from common.files import only_one
 from common.identity import Identity
 from common.member_commands import (
     SHARED_OPTIONS,
@@ -49,7 +47,7 @@ from subscriber.obtaining import Obtainer
 from subscriber.proof_commands import add_proof_commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from common.connection import SessionOptions
 
@@ -112,7 +110,7 @@ def run(
     filters = channel or ["#"]
     box = _inbox(inbox, home)
     with (
-        only_one(home),
+        _hold(home),
         Decoder(settings) as decoder,
         Ledger(home) as ledger,
         executing(exec, ledger, settings, lambda: bool(stop)),
@@ -185,24 +183,13 @@ def list_(*, home: HomeOption = HOME, json: JsonOption = False, verbose: Verbose
         show_entries(ledger.entries(), Printer(as_json=json))
 
 
-@contextlib.contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """Hold the folder for this process; raises ConfigurationError where another subscriber runs."""
-    with contextlib.ExitStack() as stack:
-        try:
-            lock = stack.enter_context((home / "subscriber.lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"a subscriber is running for {home} already",
-                hint="stop it, or register a second device with another --home",
-                code="already_running",
-            ) from error
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {home}: {reason(error)}", hint="mend its permissions", code="unwritable"
-            ) from error
-        yield
+def _hold(home: Path) -> AbstractContextManager[None]:
+    busy = ConfigurationError(
+        f"a subscriber is running for {home} already",
+        hint="stop it, or register a second device with another --home",
+        code="already_running",
+    )
+    return only_one(home / "subscriber.lock", busy)
 
 
 def _inbox(folder: Path | None, home: Path) -> Inbox:

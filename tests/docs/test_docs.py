@@ -39,9 +39,10 @@ SHOWN = (
     "docs/proof.md",
     "docs/reliability.md",
     "docs/tutorial.md",
+    "docs/watching.md",
 )
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-DAEMONS = ("registrar serve", "subscriber run")
+DAEMONS = ("registrar serve", "subscriber run", "publisher watch")
 # What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.
 NOT_RUN = ("make ", "docker-compose ", "printf ", "ps ", "kill ")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flows.interference import ANNOUNCEMENTS, IMAGES, carry_honestly, withhold
+from flows.killing import Killed, Killer
 from flows.members import Reader, Recorder, picture
 from flows.simulator import SimulatedSession
 
@@ -23,7 +22,7 @@ from subscriber.keeping import Keeper
 from subscriber.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flows.members import Owner
     from flows.world import World
@@ -40,80 +39,11 @@ CHANGES: list[tuple[Any, str]] = [
     (LocalDatabase, "write"),
     (SimulatedSession, "acknowledge"),
 ]
-_LINK = Path.hardlink_to
-
-
-class Killed(BaseException):
-    """The end of the process, at this very line: nothing below may tidy up after it."""
-
-
-class Killer:
-    """Ends the reader at a moment chosen by its number: before or after a change, or in the middle of a file."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._thread = threading.get_ident()
-        self._left: int | None = None
-        for place, name in CHANGES:
-            monkeypatch.setattr(place, name, self._around(getattr(place, name)))
-        monkeypatch.setattr(inbox, "write_new", self._around_writing(inbox.write_new))
-        monkeypatch.setattr(LocalDatabase, "transaction", self._around_transaction(LocalDatabase.transaction))
-
-    def ends(self, life: Callable[[], None], moment: int) -> bool:
-        """Live until the moment comes; return whether it came."""
-        self._left = moment
-        try:
-            life()
-        except Killed:
-            return True
-        finally:
-            self._left = None
-        return False
-
-    def _pass(self) -> None:
-        if self._left is None or threading.get_ident() != self._thread:
-            return
-        # Who is dead stays so: what would tidy up afterwards does nothing.
-        self._left = max(0, self._left - 1)
-        if self._left == 0:
-            raise Killed
-
-    def _around(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def change(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - those of whatever is replaced
-            if original is _LINK and arguments[0].exists():
-                return original(*arguments)  # changes nothing: the name is taken
-            self._pass()
-            result = original(*arguments, **named)
-            self._pass()
-            return result
-
-        return change
-
-    def _around_writing(self, original: Callable[[Path, bytes], None]) -> Callable[[Path, bytes], None]:
-        def write_new(path: Path, content: bytes) -> None:
-            self._pass()
-            if self._left == 1:
-                original(path, content[: len(content) // 2])
-            self._pass()
-            original(path, content)
-            self._pass()
-
-        return write_new
-
-    def _around_transaction(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @contextmanager
-        def transaction(database: LocalDatabase) -> Iterator[None]:
-            self._pass()
-            with original(database):
-                yield
-                self._pass()
-            self._pass()
-
-        return transaction
 
 
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
-    return Killer(monkeypatch)
+    return Killer(monkeypatch, CHANGES, inbox)
 
 
 def prepare(reader: Reader) -> None:

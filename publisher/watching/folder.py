@@ -1,0 +1,129 @@
+"""The folder that is watched: which files in it count, and how they are opened; nothing in it is ever changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from common.errors import ConfigurationError
+from common.files import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What browsers, download managers and copying programs call a file that they have not finished.
+_UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
+# Folders of network storage and Windows with thumbnails and with what was deleted: nobody means to post these.
+_FOREIGN = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"})
+_LARGEST_INTEGER = 2**63 - 1  # of SQLite; some network file systems have larger inode numbers
+
+
+class Stamp(NamedTuple):
+    """What changes with a file's bytes: size and time; ``inode`` stays when it is renamed."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class File(NamedTuple):
+    """A file, by its path below the watched folder, as it is at this moment."""
+
+    path: PurePosixPath
+    stamp: Stamp
+
+
+class Folder:
+    """The watched folder; ``shown`` is how its owner has named it."""
+
+    def __init__(self, shown: Path) -> None:
+        self.shown = shown
+        self.root = shown.resolve()
+        # Where the folder is a disk's, an empty one takes its place while the disk is away.
+        self._is_mounted = self.root.is_mount()
+
+    def demand(self) -> tuple[int, int]:
+        """Return which folder stands there, device and inode; raises ConfigurationError where there is none."""
+        try:
+            status = self.root.stat()
+            os.close(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot watch {self.shown}: {reason(error)}",
+                hint="name a folder that exists and that you may read",
+                code="no_folder",
+            ) from error
+        if self._is_mounted and not self.root.is_mount():
+            raise ConfigurationError(
+                f"cannot watch {self.shown}: its disk is not there", hint="connect the disk again", code="no_folder"
+            )
+        return status.st_dev, status.st_ino
+
+    def files(self) -> Iterator[File]:
+        """Yield every file that counts, in every sub-folder; symbolic links are not followed."""
+        yield from self._walk(PurePosixPath())
+
+    def look(self, path: str) -> Iterator[File]:
+        """Yield the file at an absolute path, or all in the folder there, as far as they count."""
+        with suppress(ValueError):
+            below = PurePosixPath(path).relative_to(self.root)
+            if not any(map(is_ignored, below.parts)):
+                yield from self._at(below)
+
+    def stamp(self, path: PurePosixPath) -> Stamp | None:
+        """Return what the file is like now, or None where there is no such file."""
+        return next((file.stamp for file in self._at(path) if file.path == path), None)
+
+    def open(self, path: PurePosixPath, flags: int = os.O_RDONLY) -> int:
+        """Open a file below the folder, where neither it nor a folder on the way is a symbolic link; raises OSError."""
+        at = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in path.parts[:-1]:
+                deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+                os.close(at)
+                at = deeper
+            return os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        finally:
+            os.close(at)
+
+    def show(self, path: PurePosixPath) -> Path:
+        """Return a file's path as its owner would write it."""
+        return self.shown / path
+
+    def _at(self, below: PurePosixPath) -> Iterator[File]:
+        """Yield what is there; a symbolic link on the way leads nowhere."""
+        with suppress(OSError):
+            for folder in below.parents:
+                if folder.parts and stat.S_ISLNK((self.root / folder).lstat().st_mode):
+                    return
+            status = (self.root / below).lstat()
+            if stat.S_ISDIR(status.st_mode):
+                yield from self._walk(below)
+            elif stat.S_ISREG(status.st_mode):
+                yield File(below, _stamp(status))
+
+    def _walk(self, below: PurePosixPath) -> Iterator[File]:
+        # What goes away meanwhile, or may not be read, is looked at again at the next rescan.
+        with suppress(OSError), os.scandir(self.root / below) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if is_ignored(entry.name):
+                    continue
+                path = below / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(path)
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(OSError):
+                        yield File(path, _stamp(entry.stat(follow_symlinks=False)))
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder of this name is passed over without a word."""
+    small = name.lower()
+    return small.startswith((".", "~$")) or small.endswith(_UNFINISHED) or small in _FOREIGN
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino & _LARGEST_INTEGER)

@@ -1,0 +1,254 @@
+"""A watched folder: each new image is posted once, when it is complete, and nothing else is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from flows.watching import LONG_AGO, Watched, image
+
+from common.errors import RefusedError, SessionError
+from publisher.items import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.members import Owner
+
+AWAY = SessionError("no broker answers", hint="see whether it runs", code="no_broker")
+
+
+@pytest.fixture
+def watched(alice: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(alice, tmp_path / "photos", monkeypatch)
+
+
+def states(watched: Watched) -> list[str]:
+    with watched.life():
+        return [item.state for item in watched.outbox.items()]
+
+
+def test_what_is_new_is_posted_once_also_after_a_restart(watched: Watched) -> None:
+    with watched.life() as live:
+        watched.write("one.png", image(1))
+        live()
+        assert watched.stored == [("public", "one.png")]
+        live(LONG_AGO)
+    watched.write("two.png", image(2))
+    watched.live(LONG_AGO)
+    assert watched.stored == [("public", "one.png"), ("public", "two.png")]
+    assert watched.said("stored") == ["one.png", "two.png"]
+
+
+def test_the_folder_stays_as_it_is(watched: Watched) -> None:
+    path = watched.write("one.png", image(1))
+    before = path.stat()
+    watched.live()
+    assert watched.said("stored") == ["one.png"]
+    after = path.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns, after.st_ino) == (
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+        before.st_ino,
+    )
+    assert list(watched.root.iterdir()) == [path]
+
+
+def test_what_was_there_before_is_left_alone_unless_it_is_asked_for(watched: Watched) -> None:
+    watched.write("old.png", image(1))
+    watched.live(include_existing=None)
+    assert watched.stored == []
+    # Under another name it is no new image either, nor after a restart.
+    (watched.root / "old.png").rename(watched.root / "renamed.png")
+    watched.live(include_existing=False)
+    watched.write("new.png", image(2))
+    watched.live(include_existing=None)
+    assert watched.stored == [("public", "new.png")]
+    watched.live(include_existing=True)
+    assert watched.stored == [("public", "new.png"), ("public", "renamed.png")]
+
+
+def test_the_same_bytes_are_posted_once_whatever_they_are_called(watched: Watched) -> None:
+    watched.write("one.png", image(1))
+    watched.write("copy.png", image(1))
+    watched.live(LONG_AGO)
+    (watched.root / "one.png").rename(watched.root / "renamed.png")
+    watched.live(LONG_AGO)
+    assert len(watched.stored) == 1
+
+
+def test_an_edited_image_is_a_new_one(watched: Watched) -> None:
+    watched.write("one.png", image(1), age=2 * LONG_AGO)
+    watched.live()
+    watched.write("one.png", image(2))
+    watched.live()
+    assert watched.stored == [("public", "one.png")] * 2
+
+
+def test_the_oldest_is_posted_first(watched: Watched) -> None:
+    for number, name in enumerate(["c", "a", "b"]):
+        watched.write(f"{name}.png", image(number), age=LONG_AGO - number)
+    watched.live()
+    assert [name for _, name in watched.stored] == ["c.png", "a.png", "b.png"]
+
+
+def test_a_file_that_changes_is_waited_for(watched: Watched) -> None:
+    with watched.life() as live:
+        for size in (10, 30, 60):
+            watched.write("slow.png", image(1)[:size], age=0)
+            live(1.0)
+        watched.write("slow.png", image(1), age=0)
+        live(1.0)
+        assert watched.printer.events == []
+        live(1.5)
+        assert watched.said("stored") == ["slow.png"]
+
+
+def test_what_somebody_has_open_to_write_is_waited_for(watched: Watched) -> None:
+    watched.written["slow.png"] = True
+    with watched.life() as live:
+        watched.write("slow.png", image(1))
+        live(LONG_AGO)
+        assert watched.printer.events == []
+        watched.written["slow.png"] = False
+        live(2.5)
+        assert watched.said("stored") == ["slow.png"]
+
+
+def test_where_nobody_can_tell_who_writes_it_has_to_be_seen_unchanged(watched: Watched) -> None:
+    watched.written["far.png"] = None
+    with watched.life() as live:
+        # Its own time is of another clock, and may be set before it is complete.
+        watched.write("far.png", image(1))
+        live(1.5)
+        assert watched.printer.events == []
+        live(1.0)
+        assert watched.said("stored") == ["far.png"]
+
+
+def test_an_image_that_breaks_off_is_waited_for_longer_and_said_once(watched: Watched) -> None:
+    with watched.life() as live:
+        watched.write("slow.png", image(1)[:60], age=0)
+        live(59)
+        assert watched.printer.events == []
+        live(2)
+        assert watched.said("skipped") == ["slow.png"]
+        live(LONG_AGO)
+    watched.live(LONG_AGO)
+    assert watched.said("skipped") == ["slow.png"]
+    watched.write("slow.png", image(1), age=0)
+    watched.live(3)
+    assert watched.said("stored") == ["slow.png"]
+
+
+def test_what_is_no_image_is_said_once_and_tried_again_when_it_changes(watched: Watched) -> None:
+    watched.write("notes.txt", b"no image", age=2 * LONG_AGO)
+    for _ in range(2):
+        watched.live(LONG_AGO)
+    (skipped,) = watched.printer.events
+    assert (skipped["event"], skipped["code"]) == ("skipped", "not_an_image")
+    watched.write("notes.txt", image(1))
+    watched.live()
+    assert watched.said("stored") == ["notes.txt"]
+
+
+def test_a_sub_folder_is_a_channel_where_that_is_wanted(watched: Watched) -> None:
+    watched.write("Site 7/Gate/one.png", image(1), age=LONG_AGO + 2)
+    watched.write("two.png", image(2))
+    watched.write("日本/three.png", image(3))
+    watched.channels_by_folder = True
+    watched.live()
+    assert watched.stored == [("site-7/gate", "one.png"), ("public", "two.png")]
+    assert [(one["code"], one["file"].name) for one in watched.printer.named("skipped")] == [
+        ("no_channel", "three.png")
+    ]
+    # Without the wish there is nothing in its way.
+    watched.channels_by_folder = False
+    watched.live()
+    assert watched.stored[2:] == [("public", "three.png")]
+
+
+def test_without_a_broker_images_wait_and_are_sent_by_themselves(
+    watched: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched.away = AWAY
+    watched.write("one.png", image(1), age=LONG_AGO + 1)
+    watched.write("two.png", image(2))
+    with watched.life(include_existing=True) as live:
+        live(LONG_AGO)
+        assert watched.said("waiting") == ["one.png", "two.png"]
+        assert capsys.readouterr().err.count("error: no broker answers\nhint: see whether it runs; what is posted") == 1
+        watched.away = None
+        live(60)
+        assert watched.said("stored") == ["one.png", "two.png"]
+    assert len(watched.stored) == 2
+
+
+def test_what_waited_is_sent_after_a_restart(watched: Watched) -> None:
+    watched.away = AWAY
+    watched.write("one.png", image(1))
+    watched.live()
+    watched.away = None
+    watched.live()
+    assert watched.said("stored") == ["one.png"]
+
+
+def test_what_the_registrar_refuses_stays_in_the_outbox_and_is_said_once(watched: Watched) -> None:
+    watched.refusal = RefusedError("the archive has no room for more of yours", code="quota_exceeded")
+    watched.write("one.png", image(1))
+    for _ in range(2):
+        watched.live(LONG_AGO)
+    assert [one["code"] for one in watched.printer.named("failed")] == ["quota_exceeded"]
+    assert states(watched) == [State.REFUSED]
+
+
+def test_what_the_registrar_puts_off_is_sent_later(watched: Watched) -> None:
+    watched.refusal = RefusedError("too many at once", code="busy", retry_after=1)
+    watched.write("one.png", image(1))
+    with watched.life(include_existing=True) as live:
+        live()
+        watched.refusal = None
+        live(60)
+    assert watched.said("stored") == ["one.png"]
+
+
+def test_a_file_that_may_not_be_read_is_tried_again_and_said_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.write("one.png", image(1))
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with watched.life(include_existing=True) as live:
+        with monkeypatch.context() as patch:
+            patch.setattr("publisher.watching.folder.Folder.open", refuse)
+            live(LONG_AGO)
+        assert [one["code"] for one in watched.printer.named("failed")] == ["unreadable"]
+        live(LONG_AGO)
+    assert watched.said("stored") == ["one.png"]
+
+
+def test_a_recipient_who_is_not_known_holds_everything_up_and_is_said_once(
+    watched: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched.wishes = type(watched.wishes)(("carol",), "public", None, keep_metadata=False, cipher=watched.wishes.cipher)
+    for number in range(3):
+        watched.write(f"{number}.png", image(number))
+    with watched.life(include_existing=True) as live:
+        live(60)
+        assert watched.printer.events == []
+        assert capsys.readouterr().err.count("error: ") == 1
+        watched.owner.world.identity("carol")
+        live(60)
+    assert sorted(watched.said("stored")) == ["0.png", "1.png", "2.png"]
+
+
+def test_two_folders_are_remembered_apart(watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched.write("one.png", image(1))
+    watched.live()
+    other = Watched(watched.owner, tmp_path / "others", monkeypatch)
+    other.write("one.png", image(1))
+    other.live()
+    watched.live()
+    assert len(watched.stored) == 2

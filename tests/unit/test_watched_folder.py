@@ -1,0 +1,147 @@
+"""Which files in a watched folder count, and that no symbolic link leads out of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from common.errors import ConfigurationError, ImageError
+from publisher.watching.channels import channel_of
+from publisher.watching.folder import Folder, is_ignored
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "photos").mkdir()
+    return Folder(tmp_path / "photos")
+
+
+def write(folder: Folder, *names: str) -> None:
+    for name in names:
+        path = folder.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+def found(folder: Folder) -> list[str]:
+    return sorted(str(file.path) for file in folder.files())
+
+
+def looked_at(folder: Folder, name: str) -> list[str]:
+    return [str(file.path) for file in folder.look(str(folder.root / name))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden.jpg", ".photo.jpg.Xy12Ab", ".syncthing.photo.jpg.tmp", "photo.jpg.part", "photo.jpg.filepart",
+        "photo.tmp", "photo.JPG.TMP", "photo.jpg.crdownload", "photo.jpg.download", "photo.jpg~", "~$photo.jpg",
+        "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information",
+    ],
+)  # fmt: skip
+def test_what_is_hidden_unfinished_or_thrown_away_is_ignored(folder: Folder, name: str) -> None:
+    write(folder, name, f"deep/{name}/photo.jpg", "photo.jpg")
+    assert is_ignored(name)
+    assert found(folder) == ["photo.jpg"]
+    assert looked_at(folder, name) == looked_at(folder, f"deep/{name}/photo.jpg") == []
+
+
+def test_everything_else_counts_in_every_sub_folder(folder: Folder) -> None:
+    names = ["a.jpg", "deep/er/b.png", "partial", "tmp/c.jpg", "two words.jpg", os.fsdecode(b"\xff.jpg")]
+    for name in names:
+        (folder.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder.root / name).touch()
+    assert found(folder) == sorted(names)
+    assert looked_at(folder, "deep") == looked_at(folder, "deep/er/b.png") == ["deep/er/b.png"]
+    assert looked_at(folder, "gone.jpg") == looked_at(folder, "../elsewhere.jpg") == []
+
+
+def test_symbolic_links_are_not_followed(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "secret.jpg").write_bytes(b"secret")
+    (folder.root / "file.jpg").symlink_to(tmp_path / "private" / "secret.jpg")
+    (folder.root / "folder").symlink_to(tmp_path / "private")
+    (folder.root / "round").symlink_to(folder.root)
+    write(folder, "photo.jpg")
+    assert found(folder) == ["photo.jpg"]
+    for name in ("file.jpg", "folder", "folder/secret.jpg", "round/photo.jpg"):
+        assert looked_at(folder, name) == []
+        assert folder.stamp(PurePosixPath(name)) is None
+
+
+def test_a_link_that_takes_the_place_of_what_was_seen_is_not_opened(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "photo.jpg").write_bytes(b"secret")
+    write(folder, "deep/photo.jpg")
+    path = PurePosixPath("deep/photo.jpg")
+    descriptor = folder.open(path)
+    assert os.read(descriptor, 100) == b"deep/photo.jpg"
+    os.close(descriptor)
+    (folder.root / "deep").rename(folder.root / "aside")
+    (folder.root / "deep").symlink_to(tmp_path / "private")
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        folder.open(path)
+    (folder.root / "deep").unlink()
+    (folder.root / "deep").mkdir()
+    (folder.root / "deep" / "photo.jpg").symlink_to(tmp_path / "private" / "photo.jpg")
+    with pytest.raises(OSError, match="symbolic links"):
+        folder.open(path)
+
+
+def test_the_folder_itself_may_be_a_link(folder: Folder, tmp_path: Path) -> None:
+    write(folder, "photo.jpg")
+    (tmp_path / "link").symlink_to(folder.root)
+    linked = Folder(tmp_path / "link")
+    assert found(linked) == ["photo.jpg"]
+    assert linked.show(PurePosixPath("photo.jpg")) == tmp_path / "link" / "photo.jpg"
+
+
+def test_a_fifo_is_no_file(folder: Folder) -> None:
+    os.mkfifo(folder.root / "pipe.jpg")
+    assert found(folder) == looked_at(folder, "pipe.jpg") == []
+
+
+def test_a_folder_that_is_gone_is_no_folder(folder: Folder) -> None:
+    place = folder.demand()
+    assert folder.demand() == place
+    folder.root.rmdir()
+    with pytest.raises(ConfigurationError, match="no such file") as caught:
+        folder.demand()
+    assert caught.value.code == "no_folder"
+    assert found(folder) == []
+
+
+def test_where_a_disk_was_mounted_an_empty_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+    folder = Folder(tmp_path)
+    folder.demand()
+    monkeypatch.setattr(Path, "is_mount", lambda _: False)
+    with pytest.raises(ConfigurationError, match="its disk is not there"):
+        folder.demand()
+
+
+@pytest.mark.parametrize(
+    ("path", "channel"),
+    [
+        ("photo.jpg", "otherwise"),
+        ("family/photo.jpg", "family"),
+        ("Site 7/Gate_B/photo.jpg", "site-7/gate-b"),
+        ("100CANON/photo.jpg", "100canon"),
+        ("Été à Orléans/photo.jpg", "ete-a-orleans"),
+        ("Straße/photo.jpg", "strasse"),
+        ("(old) -- x/photo.jpg", "old-x"),
+        ("a/b/c/d/photo.jpg", "a/b/c/d"),
+    ],
+)
+def test_a_sub_folder_makes_a_channel(path: str, channel: str) -> None:
+    assert channel_of(PurePosixPath(path), "otherwise") == channel
+
+
+@pytest.mark.parametrize("folder", ["日本", "東京 2024", "---", "a/b/c/d/e", "x" * 33, "+", "#", "a/#", "smörgås\x00ł"])
+def test_what_makes_no_channel_is_said(folder: str) -> None:
+    with pytest.raises(ImageError, match="makes no channel") as caught:
+        channel_of(PurePosixPath(folder, "photo.jpg"), "otherwise")
+    assert caught.value.code == "no_channel"
+    assert caught.value.hint
