@@ -16,9 +16,9 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from common import messages
 from common.decoding import OUT_OF_MEMORY
@@ -27,8 +27,11 @@ from common.errors import ConfigurationError, ImageError, VerificationError
 from common.images import ImageFacts
 from common.messages import MediaType, Message
 from common.metadata.container import damaged
+from common.settings import KIBIBYTE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.settings import Settings
 
 # `python -I` ignores where it is started; the module is to be the one beside this, wherever that is installed.
@@ -36,7 +39,10 @@ _PROGRAM = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
     "from common.decoding.__main__ import main; main()"
 )
-_LONGEST_ANSWER = 4096  # bytes
+LONGEST_SIDE = 480  # pixels of a thumbnail; a line of a page has three to ten
+_LONGEST_THUMBNAIL = 512 * KIBIBYTE  # measured: of noise, the worst, it has 190
+_LONGEST_ANSWER = 4096 + _LONGEST_THUMBNAIL * 4 // 3  # bytes
+_RECEIVED_AT_ONCE = 64 * KIBIBYTE
 _BUSY = 4  # so many times the processor time may pass by the clock, on a machine that has more to do
 _ENDING_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -69,21 +75,29 @@ class Decoder:
         Raises ImageError as `common.decoding.inspection.inspect` does, and also for an image that takes more than
         ``decoding_seconds`` or ``decoding_memory`` or breaks the process; ConfigurationError where none can be started.
         """
+        facts = self._ask(Facts, data, operation="inspect")
+        return ImageFacts(facts.media_type, facts.width, facts.height)
+
+    def thumbnail(self, data: bytes) -> bytes:
+        """Return a small WebP of an image, of at most ``LONGEST_SIDE`` pixels a side; raises as ``inspect`` does."""
+        return self._ask(Thumbnail, data, operation="thumbnail", longest_side=LONGEST_SIDE).thumbnail
+
+    def _ask(self, kind: type[_AnyAnswer], data: bytes, **request: object) -> _AnyAnswer:
         try:
-            return self._inspect(data)
+            return self._ask_once(kind, data, request)
         except _LostError as loss:
             if loss.is_final:
                 raise
             # The machine may be short of memory, or earlier images have left something behind.
-            return self._inspect(data)
+            return self._ask_once(kind, data, request)
 
-    def _inspect(self, data: bytes) -> ImageFacts:
+    def _ask_once(self, kind: type[_AnyAnswer], data: bytes, request: Mapping[str, object]) -> _AnyAnswer:
         try:
             process = self._idle.pop()
         except IndexError:
             process = self._start()
         try:
-            answer = process.inspect(data)
+            answer = process.ask(kind, data, request)
         except BaseException:
             process.end()
             raise
@@ -117,16 +131,16 @@ class _Process:
         except OSError as error:
             raise _no_process() from error
 
-    def inspect(self, data: bytes) -> ImageFacts | ImageError:
-        """Have an image inspected; raises _LostError, or ConfigurationError where the process has not come up."""
-        request = {"operation": "inspect", "size": len(data), "maximum_pixels": self._settings.maximum_pixels}
+    def ask(self, kind: type[_AnyAnswer], data: bytes, request: Mapping[str, object]) -> _AnyAnswer | ImageError:
+        """Ask about an image; raises _LostError, or ConfigurationError where the process has not come up."""
+        whole = {**request, "size": len(data), "maximum_pixels": self._settings.maximum_pixels}
         deadline = time.monotonic() + _BUSY * self._settings.decoding_seconds
         try:
             if not self._is_ready:
                 self._wait_until_ready(deadline)
-            self._send(json.dumps(request).encode() + b"\n", deadline)
+            self._send(json.dumps(whole).encode() + b"\n", deadline)
             self._send(data, deadline)
-            return read_answer(self._receive_line(deadline))
+            return read_answer(kind, self._receive_line(deadline))
         except (OSError, EOFError, VerificationError) as error:
             loss = self._explain(error)
             _log.warning("a decoding process was lost: %s", loss.reason)
@@ -150,14 +164,14 @@ class _Process:
         self._socket.sendall(data)
 
     def _receive_line(self, deadline: float) -> bytes:
-        line = b""
+        line = bytearray()
         while not line.endswith(b"\n"):
             self._socket.settimeout(_seconds_until(deadline))
-            part = self._socket.recv(_LONGEST_ANSWER)
+            part = self._socket.recv(_RECEIVED_AT_ONCE)
             if not part or len(line) > _LONGEST_ANSWER:
                 raise EOFError
             line += part
-        return line
+        return bytes(line)
 
     def _explain(self, error: Exception) -> _LostError:
         """Return why there is no answer, for the person and, more precisely, for the log."""
@@ -184,10 +198,25 @@ class _LostError(ImageError):
         self.is_final = is_final
 
 
-class _Facts(Message):
+class Facts(Message):
+    """The answer to ``inspect``."""
+
     media_type: MediaType
     width: Annotated[int, Field(ge=1, lt=2**31)]
     height: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+def _check_webp(image: bytes) -> bytes:
+    size = int.from_bytes(image[4:8], "little")
+    if not (image.startswith(b"RIFF") and image[8:12] == b"WEBP" and size + 8 == len(image)):
+        raise ValueError("no WebP")
+    return image
+
+
+class Thumbnail(Message):
+    """The answer to ``thumbnail``."""
+
+    thumbnail: Annotated[bytes, Field(max_length=_LONGEST_THUMBNAIL), AfterValidator(_check_webp)]
 
 
 class _Refusal(Message):
@@ -196,14 +225,16 @@ class _Refusal(Message):
     hint: Caption
 
 
-def read_answer(answer: bytes) -> ImageFacts | ImageError:
+_AnyAnswer = TypeVar("_AnyAnswer", Facts, Thumbnail)
+
+
+def read_answer(kind: type[_AnyAnswer], answer: bytes) -> _AnyAnswer | ImageError:
     """Return what a process says; raises VerificationError where that is no answer."""
     try:
-        facts = messages.read(_Facts, answer)
+        return messages.read(kind, answer)
     except VerificationError:
         refusal = messages.read(_Refusal, answer)
         return ImageError(refusal.message, code=refusal.code, hint=refusal.hint)
-    return ImageFacts(facts.media_type, facts.width, facts.height)
 
 
 def _seconds_until(deadline: float) -> float:

@@ -14,7 +14,7 @@ from common.errors import ConfigurationError
 from common.files import PRIVATE_FILE, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _BUSY_SECONDS = 60.0  # another program of the same folder may be writing
@@ -38,6 +38,11 @@ class LocalDatabase:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def add_function(self, name: str, function: Callable[[str], str]) -> None:
+        """Let queries use a function of one text."""
+        with self._explaining():
+            self._connection.create_function(name, 1, function, deterministic=True)
 
     def read(self, query: str, *values: object) -> list[sqlite3.Row]:
         """Return the rows of a query."""

@@ -56,6 +56,8 @@ SHARED_OPTIONS = frozenset(
         "every_device",
         "exec",
         "expires",
+        "gallery",
+        "gallery_port",
         "inbox",
         "include_existing",
         "keep_metadata",

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
 
     # What `subscriber run --exec` starts for one image is ended after so long.
     exec_seconds: PositiveInt = 60
+    # Of the gallery, in the identity's folder: those of ten to twenty thousand photographs.
+    maximum_thumbnails_size: PositiveInt = 512 * MEBIBYTE
 
     connect_timeout: PositiveFloat = 10.0
     reply_timeout: PositiveFloat = 30.0

@@ -1,8 +1,9 @@
-"""The `subscriber` command: register, whoami, run, fetch, list."""
+"""The `subscriber` command: register, whoami, run, gallery, fetch, list."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 from common import console
@@ -39,11 +40,13 @@ from common.settings import PACKET_MARGIN, Settings, load_settings
 from subscriber.daemon import make_daemon, subscribe
 from subscriber.executing import Command, executing
 from subscriber.fetch import fetch_one, say_where_it_is
+from subscriber.gallery_commands import add_gallery_command, serving, serving_beside
 from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
 from subscriber.ledger import Ledger
 from subscriber.listing import show_entries
 from subscriber.obtaining import Obtainer
+from subscriber.options import GalleryPortOption, InboxOption, inbox_folder
 from subscriber.proof_commands import add_proof_commands
 
 if TYPE_CHECKING:
@@ -59,9 +62,7 @@ _RECEIVE_MAXIMUM = 64
 app = console.make_app("Receive images: verify, decrypt and save what others post.", PROGRAM)
 add_member_commands(app, HOME)
 add_proof_commands(app, HOME)
-InboxOption = Annotated[
-    Path | None, option("--inbox", metavar="FOLDER", help="Where images are saved; <home>/inbox unless said.")
-]
+add_gallery_command(app, HOME)
 
 
 @app.command(epilog=examples("subscriber run", "subscriber run --channel family --inbox ~/Pictures/family"))
@@ -89,6 +90,8 @@ def run(
             parser=parser(Command.read),
         ),
     ] = None,
+    gallery: Annotated[bool, option("--gallery", help="Show the inbox in a browser on this machine, too.")] = False,
+    gallery_port: GalleryPortOption = 0,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,
@@ -134,7 +137,9 @@ def run(
         )
         subscribe(session, ledger, filters)
         readiness.announce(printer, f"ready: waiting for images as {identity.user}, saving to {box.folder}")
-        daemon.run_until(lambda: bool(stop) or (count is not None and keeper.saved >= count))
+        shown = serving(home, box.folder, gallery_port, decoder, settings)
+        with serving_beside(shown, printer) if gallery else contextlib.nullcontext():
+            daemon.run_until(lambda: bool(stop) or (count is not None and keeper.saved >= count))
 
 
 @app.command()
@@ -193,7 +198,7 @@ def _hold(home: Path) -> AbstractContextManager[None]:
 
 
 def _inbox(folder: Path | None, home: Path) -> Inbox:
-    return Inbox((folder or home / "inbox").absolute())
+    return Inbox(inbox_folder(folder, home))
 
 
 def _options(settings: Settings) -> SessionOptions:

@@ -45,6 +45,9 @@ CREATE TABLE IF NOT EXISTS signatures (
     PRIMARY KEY (owner, image_id)
 );
 CREATE INDEX IF NOT EXISTS images_by_path ON images (path);
+CREATE INDEX IF NOT EXISTS images_by_outcome ON images (outcome);
+CREATE INDEX IF NOT EXISTS images_by_channel ON images (outcome, channel);
+CREATE INDEX IF NOT EXISTS images_by_owner ON images (outcome, owner);
 CREATE TABLE IF NOT EXISTS subscriptions (filter TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS catalogue (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -161,13 +164,17 @@ class Ledger:
 
     def entries(self, image_id: uuid.UUID | None = None) -> list[Entry]:
         """Return every entry, or those of one image id, in the order in which they were noted."""
+        rows = self._rows("image_id = ?1 OR ?1 IS NULL ORDER BY rowid", str(image_id) if image_id else None)
+        return [entry for _, entry in rows]
+
+    def _rows(self, condition: str, *values: object) -> list[tuple[int, Entry]]:
+        """Return the entries that fit a condition of ours, each with its row's number."""
         rows = self._database.read(
-            "SELECT *, EXISTS (SELECT 1 FROM images AS later WHERE later.path = images.path"
-            " AND later.rowid > images.rowid) AS is_replaced"
-            " FROM images WHERE image_id = ?1 OR ?1 IS NULL ORDER BY rowid",
-            str(image_id) if image_id else None,
+            "SELECT rowid AS row, *, EXISTS (SELECT 1 FROM images AS later WHERE later.path = images.path"  # noqa: S608 - no value is in it
+            f" AND later.rowid > images.rowid) AS is_replaced FROM images WHERE {condition}",
+            *values,
         )
-        return [_entry(dict(row)) for row in rows]
+        return [(row["row"], _entry(dict(row))) for row in rows]
 
     def replace_subscriptions(self, filters: Iterable[str]) -> set[str]:
         """Note the filters that are subscribed to from now on; return those that no longer are."""

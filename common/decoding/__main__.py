@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from common.decoding import OUT_OF_MEMORY
-from common.decoding.inspection import inspect
+from common.decoding.inspection import inspect, make_thumbnail
 from common.decoding.limits import confine, limit_processor_time
 from common.errors import ImageError
 
@@ -43,12 +44,17 @@ def _inspect(data: bytes, *, maximum_pixels: int) -> dict[str, object]:
     return {"media_type": facts.media_type, "width": facts.width, "height": facts.height}
 
 
+def _thumbnail(data: bytes, *, maximum_pixels: int, longest_side: int) -> dict[str, object]:
+    thumbnail = make_thumbnail(data, maximum_pixels=maximum_pixels, longest_side=longest_side)
+    return {"thumbnail": base64.urlsafe_b64encode(thumbnail).decode()}
+
+
 def _write(answer: dict[str, object]) -> None:
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
-_OPERATIONS: dict[str, Callable[..., dict[str, object]]] = {"inspect": _inspect}
+_OPERATIONS: dict[str, Callable[..., dict[str, object]]] = {"inspect": _inspect, "thumbnail": _thumbnail}
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Decodes images within limits; the only module that knows Pillow, and nobody but the decoding process runs it.
+"""Decodes images and makes thumbnails, within limits; only it knows Pillow, and only the decoding process runs it.
 
 What arrives may be made to exhaust whoever opens it. Measured with Pillow 13: an 11 KB PNG opens as 90
 megapixels, a progressive JPEG of 220 KB takes ten seconds for its thousand scans, and a TIFF of 400 KB takes
@@ -16,7 +16,7 @@ from io import BytesIO
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import AvifImagePlugin, Image, ImageFile
+from PIL import AvifImagePlugin, Image, ImageFile, ImageOps
 
 from common.errors import ImageError
 from common.images import ImageFacts, empty
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAXIMUM_FRAMES = 10_000  # measured: this many of one pixel each take half a second
 MAXIMUM_SCANS = 100  # encoders write about ten; libtiff has the same limit for JPEG in TIFF
+_QUALITY = 75
+_LONGEST_PROFILE = 4096  # bytes: those of screens and cameras; what is larger is for printing
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323  # tags of TIFF
 
 
@@ -69,21 +71,54 @@ def inspect(data: bytes, *, maximum_pixels: int) -> ImageFacts:
     MemoryError. Not for several threads: Pillow's limit and Python's warning filters are global.
     """
     media_type = _media_type(data)
+    with _opened(data, media_type, maximum_pixels) as image:
+        tags = getattr(image, "tag_v2", {})  # a TIFF's size is told turned already
+        width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_HEIGHT, image.height))
+        _decode(image, maximum_pixels)
+    return ImageFacts(media_type, width, height)
+
+
+def make_thumbnail(data: bytes, *, maximum_pixels: int, longest_side: int) -> bytes:
+    """Return a WebP of the first frame, as it is to be shown: turned, and without what else the file holds.
+
+    No side is longer than ``longest_side`` pixels. Raises as ``inspect`` does.
+    """
+    with _opened(data, _media_type(data), maximum_pixels) as image:
+        _demand_few_pixels(image, 0, maximum_pixels)
+        image.draft(None, (2 * longest_side, 2 * longest_side))  # of a JPEG no more is decoded than that needs
+        profile = image.info.get("icc_profile") or b""
+        picture = _in_colours(image)
+        picture.thumbnail((longest_side, longest_side))
+        ImageOps.exif_transpose(picture, in_place=True)
+        file = BytesIO()
+        is_kept = image.mode.startswith("RGB") and len(profile) <= _LONGEST_PROFILE
+        picture.save(file, "WEBP", quality=_QUALITY, icc_profile=profile if is_kept else b"")
+    return file.getvalue()
+
+
+@contextmanager
+def _opened(data: bytes, media_type: MediaType, maximum_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """Open an image to be decoded; whatever fails meanwhile is an ImageError or a MemoryError."""
     known = _FORMATS[media_type]
     if media_type == "image/jpeg":
         _limit_scans(data)
     try:
         with _limit(maximum_pixels), Image.open(BytesIO(data), formats=(known.name,)) as image:
-            tags = getattr(image, "tag_v2", {})  # a TIFF's size is told turned already
-            width, height = int(tags.get(_WIDTH, image.width)), int(tags.get(_HEIGHT, image.height))
-            _decode(image, maximum_pixels)
+            yield image
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_many_pixels(maximum_pixels) from error
     except Exception as error:  # whatever a decoder makes of hostile bytes
         raise damaged(f"its {known.name} cannot be decoded to the end") from error
-    return ImageFacts(media_type, width, height)
+
+
+def _in_colours(image: ImageFile.ImageFile) -> Image.Image:
+    """Return an image as a browser and WebP know it: red, green, blue, and how opaque where it says so."""
+    if image.mode.startswith("I"):  # 16 bits of grey, which would all be white
+        return image.point(lambda value: value / 256).convert("L").convert("RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _media_type(data: bytes) -> MediaType:
@@ -121,13 +156,19 @@ def _decode(image: ImageFile.ImageFile, maximum_pixels: int) -> None:
         except EOFError:
             return
         pixels += image.width * image.height
-        tags = getattr(image, "tag_v2", {})
-        tile = int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
-        if max(pixels, tile) > maximum_pixels or frame >= MAXIMUM_FRAMES:
+        if frame >= MAXIMUM_FRAMES:
             raise _too_many_pixels(maximum_pixels)
+        _demand_few_pixels(image, pixels, maximum_pixels)
         image.load()
         if image.format == "MPO":  # the pictures behind a JPEG
             return
+
+
+def _demand_few_pixels(image: ImageFile.ImageFile, pixels: int, maximum_pixels: int) -> None:
+    tags = getattr(image, "tag_v2", {})
+    tile = int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
+    if max(pixels, tile) > maximum_pixels:
+        raise _too_many_pixels(maximum_pixels)
 
 
 def _limit_scans(data: bytes) -> None:

@@ -11,7 +11,7 @@ from system import ROOT
 
 ATTACKERS = (
     "An outsider", "A member", "A revoked member", "The broker", "The network", "A stolen device",
-    "A stolen database", "The registrar",
+    "The same machine", "A stolen database", "The registrar",
 )  # fmt: skip
 ATTACKS = {attack.name: attack for attack in read_attacks()}
 

@@ -188,16 +188,19 @@ def broker_log(data: bytes) -> None:
 
 def answers(data: bytes) -> None:
     """What a decoding process says, which may have been taken over, is one of few things, and fit to be shown."""
-    try:
-        answer = decoder.read_answer(data)
-    except VerificationError:
-        return
-    if isinstance(answer, ImageError):
-        assert is_displayable(answer.message + (answer.hint or ""))
-        assert answer.code in {"empty", "not_an_image", "truncated", "too_many_pixels"}
-    else:
-        assert answer.media_type.startswith("image/")
-        assert min(answer.width, answer.height) > 0
+    for kind in (decoder.Facts, decoder.Thumbnail):
+        try:
+            answer = decoder.read_answer(kind, data)
+        except VerificationError:
+            continue
+        if isinstance(answer, ImageError):
+            assert is_displayable(answer.message + (answer.hint or ""))
+            assert answer.code in {"empty", "not_an_image", "truncated", "too_many_pixels"}
+        elif isinstance(answer, decoder.Thumbnail):
+            assert answer.thumbnail.startswith(b"RIFF")
+        else:
+            assert answer.media_type.startswith("image/")
+            assert min(answer.width, answer.height) > 0
 
 
 _PEM_READERS: tuple[Callable[[bytes], Any], ...] = (

@@ -54,7 +54,7 @@ BROKEN = [
     ("invitations", invitation.Invitation, "line", lambda line: lambda one: line(replace(one, port=1))),
     ("invitations", invitation, "show_code", lambda show: lambda token: show(token[::-1])),
     ("broker_log", targets, "read_connection", lambda read: lambda line: read(line[:-40] + "u'alice').")),
-    ("answers", decoder, "read_answer", lambda _read: lambda _line: ImageError("\x1b[2J")),
+    ("answers", decoder, "read_answer", lambda _read: lambda _kind, _line: ImageError("\x1b[2J")),
     ("certificates", targets.certificates, "check_member", lambda _check: lambda *_chain, **_times: "alice"),
 ]
 

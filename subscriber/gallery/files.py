@@ -1,0 +1,114 @@
+"""The images themselves: as thumbnails, as they are, and as downloads."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from common.errors import ImageError
+from common.images import read_image_file
+from common.topics import parse_image_id
+from subscriber.gallery.protection import IMAGE_POLICY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from subscriber.album import Album
+    from subscriber.gallery.thumbnails import Thumbnails
+    from subscriber.ledger import Entry
+
+# Each holds an image in memory, and a processor: of the two or more that there are, one is left to everything else.
+_AT_ONCE = 2
+_ANY_BYTES = "application/octet-stream"
+_GONE = 404
+
+
+class Files:
+    """Answers with what was saved, as long as it is the very file that was verified."""
+
+    def __init__(self, album: Album, thumbnails: Thumbnails, *, maximum_image_size: int) -> None:
+        self._album = album
+        self._thumbnails = thumbnails
+        self._maximum = maximum_image_size
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Answer with the image made small."""
+        entry = await self._entry(request)
+        # Its name is what it was made of, so that no other can come under it.
+        headers = {"Content-Security-Policy": IMAGE_POLICY, "Cache-Control": "private, max-age=86400"}
+        thumbnail = await run_in_threadpool(self._thumbnails.find, entry)
+        if thumbnail is None:
+            async with self._turns:
+                # A page that scrolls on does not want any more what it has asked for.
+                if await request.is_disconnected():
+                    raise HTTPException(_GONE, "nobody is there any more")
+                thumbnail = await run_in_threadpool(self._make_thumbnail, entry)
+        return Response(thumbnail, media_type="image/webp", headers=headers)
+
+    async def show(self, request: Request) -> Response:
+        """Answer with the image, to be shown."""
+        entry = await self._entry(request)
+        disposition = "inline" if entry.header else "attachment"
+        return await self._whole(entry, disposition)
+
+    async def download(self, request: Request) -> Response:
+        """Answer with the image, to be kept under the name that it has in the inbox."""
+        entry = await self._entry(request)
+        return await self._whole(entry, attachment(entry.path.name if entry.path else str(entry.image_id)))
+
+    async def _whole(self, entry: Entry, disposition: str) -> Response:
+        async with self._turns:
+            image = await run_in_threadpool(self._read, entry)
+        # As its owner has signed it, and its reader has seen it; a guess could make a page of it.
+        media_type = entry.header.media_type if entry.header else _ANY_BYTES
+        headers = {"Content-Security-Policy": IMAGE_POLICY, "Content-Disposition": disposition}
+        return Response(image, media_type=media_type, headers=headers)
+
+    async def _entry(self, request: Request) -> Entry:
+        entry = await run_in_threadpool(self._find, request.path_params["owner"], request.path_params["image_id"])
+        if entry is None:
+            raise HTTPException(_GONE, "there is no such image")
+        return entry
+
+    def _find(self, owner: str, text: str) -> Entry | None:
+        image_id = parse_image_id(text)
+        entry = None if image_id is None else self._album.find(owner, image_id)
+        if entry is None or entry.is_here:
+            return entry
+        self._thumbnails.forget(entry)
+        return None
+
+    def _make_thumbnail(self, entry: Entry) -> bytes:
+        try:
+            return self._thumbnails.make(entry, self._read(entry))
+        except ImageError as error:
+            raise HTTPException(_GONE, error.message) from error
+
+    def _read(self, entry: Entry) -> bytes:
+        """Return the bytes that were verified; raises HTTPException where others are there by now."""
+        try:
+            image = read_image_file(_path_of(entry), maximum_bytes=self._maximum)
+        except ImageError as error:
+            raise HTTPException(_GONE, error.message) from error
+        if sha256(image).hexdigest() != entry.sha256:
+            raise HTTPException(_GONE, "the file has changed since it was saved")
+        return image
+
+
+def _path_of(entry: Entry) -> Path:
+    assert entry.path is not None  # noqa: S101 - for mypy: it is here
+    return entry.path
+
+
+def attachment(name: str) -> str:
+    """Return the Content-Disposition for a file name, encoded so that no byte of it means anything (RFC 6266, 8187)."""
+    return f"attachment; filename*=UTF-8''{quote(name.encode(errors='replace'), safe='')}"

@@ -1,0 +1,62 @@
+"""Serves the gallery in a thread of its own, on this machine's loopback address only."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+
+from common.errors import ConfigurationError
+from common.files import reason
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+LOOPBACK = "127.0.0.1"
+_LONGEST_ENDING = 1  # seconds for answers that are under way
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port, 0: any that is free; raises ConfigurationError."""
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the gallery cannot have port {port}: {reason(error)}",
+            hint="choose another with --gallery-port, or leave it out for any that is free",
+            code="gallery_port",
+        ) from error
+
+
+class Server:
+    """Answers with an application on a socket while it is entered."""
+
+    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # it would hold the token
+                log_level="critical",  # the rest is what strangers send, and we say what we fail at
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_LONGEST_ENDING,
+            )
+        )
+        app.state.is_over = lambda: self._server.should_exit
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="gallery")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # The events end by themselves then; uvicorn would wait for them.
+        self._server.should_exit = True
+        self._thread.join()

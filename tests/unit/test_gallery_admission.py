@@ -1,0 +1,150 @@
+"""Who is let into the gallery, and what every answer carries."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from galleries import Answer, Browser, Gallery, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE_ID = "00000000-0000-7000-8000-000000000001"
+PATHS = (
+    "/", "/?token=", "/?token=guess", "/static/gallery.html", "/api/images", "/api/images/", "/api/refused",
+    "/api/filters", "/api/status", "/events", f"/thumbnails/alice/{IMAGE_ID}", f"/images/alice/{IMAGE_ID}",
+    f"/images/alice/{IMAGE_ID}/download", f"/images/nobody/{IMAGE_ID}", "/no/such/path", "//evil.example",
+)  # fmt: skip
+METHODS = ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW")
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
+    with serve(tmp_path_factory.mktemp("home"), lambda image: b"small " + image) as one:
+        one.save(number=1)
+        yield one
+
+
+def says(answer: Answer) -> tuple[int, bytes, dict[str, str]]:
+    return answer.status, answer.body, {name: value for name, value in answer.headers.items() if name != "date"}
+
+
+def test_the_address_lets_one_browser_in(gallery: Gallery) -> None:
+    browser = Browser(gallery.port)
+    answer = browser.enter(gallery.door.new_address())
+    assert (answer.status, answer.headers["location"], answer.body) == (303, "/", b"")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"sealcast-gallery-{gallery.port}=")
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "samesite=strict", "path=/"}
+    assert browser.get("/").status == 200
+    assert browser.get("/api/images").json["total"] == 1
+    assert browser.get(f"/images/alice/{IMAGE_ID}").body == b"an image"
+
+
+def test_the_address_works_once(gallery: Gallery) -> None:
+    address = gallery.door.new_address()
+    first, second = Browser(gallery.port), Browser(gallery.port)
+    first.enter(address)
+    assert second.enter(address).status == 403
+    assert second.get("/").status == 403
+    assert first.get("/").status == 200
+
+
+def test_a_second_look_at_the_address_does_not_use_it_up(gallery: Gallery) -> None:
+    address = gallery.door.new_address()
+    path = address.removeprefix(f"http://127.0.0.1:{gallery.port}")
+    assert Browser(gallery.port).get(path, "HEAD").status == 403
+    assert Browser(gallery.port).get(path, sec_fetch_site="cross-site").status == 403
+    assert Browser(gallery.port).enter(address).status == 303
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_session_every_path_answers_the_same(gallery: Gallery, path: str) -> None:
+    stranger = Browser(gallery.port)
+    usual = stranger.get("/")
+    assert usual.status == 403
+    assert b"subscriber gallery" in usual.body
+    assert says(stranger.get(path)) == says(usual)
+    for cookie in ("x", f"sealcast-gallery-{gallery.port}=guess", f"sealcast-gallery-{gallery.port}="):
+        assert says(stranger.get(path, cookie=cookie)) == says(usual)
+    assert all(says(stranger.get(path, method)) == says(usual) for method in METHODS)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_with_a_session_only_reading_is_possible(gallery: Gallery, path: str) -> None:
+    browser = gallery.browser()
+    assert all(browser.get(path, method).status in {404, 405} for method in METHODS)
+
+
+def test_a_name_that_leads_here_is_another_host(gallery: Gallery) -> None:
+    browser = gallery.browser()
+    own = f"127.0.0.1:{gallery.port}"
+    assert browser.get("/", host=own).status == 200
+    assert browser.get("/", host=f"localhost:{gallery.port}").status == 200
+    for host in ("evil.example", f"evil.example:{gallery.port}", "127.0.0.1", f"{own}0", "", None):
+        assert browser.get("/", host=host).status in {400, 403}  # HTTP itself demands one
+
+
+def test_a_page_of_another_site_gets_nothing(gallery: Gallery) -> None:
+    browser = gallery.browser()
+    path = f"/images/alice/{IMAGE_ID}"
+    for site in ("cross-site", "same-site", "same-origin, none", ""):
+        assert browser.get(path, sec_fetch_site=site).status == 403
+    assert browser.get(path, sec_fetch_site="same-origin").status == 200
+    assert browser.get(path, sec_fetch_site="none").status == 200
+
+
+def test_a_script_of_another_origin_gets_nothing(gallery: Gallery) -> None:
+    browser = gallery.browser()
+    own = f"http://127.0.0.1:{gallery.port}"
+    for origin in ("null", "http://evil.example", f"https://127.0.0.1:{gallery.port}", "http://127.0.0.1:1", ""):
+        assert browser.get("/api/images", origin=origin).status == 403
+    assert browser.get("/api/images", origin=own).status == 200
+    # Nobody is told that another origin may read anything.
+    assert not [name for name in browser.get("/api/images", origin=own).headers if name.startswith("access-control")]
+
+
+def test_every_answer_holds_the_page_to_what_it_needs(gallery: Gallery) -> None:
+    browser, stranger = gallery.browser(), Browser(gallery.port)
+    visitors, methods = (browser, stranger), ("GET", "HEAD", "POST")
+    answers = [
+        visitor.get(path, method)
+        for visitor, path, method in itertools.product(visitors, PATHS, methods)
+        if (visitor, path, method) != (browser, "/events", "GET")
+    ]
+    answers += [browser.get("/api/images?limit=x"), stranger.enter(gallery.door.new_address())]
+    assert {answer.status for answer in answers} == {200, 303, 400, 403, 404, 405}
+    for answer in answers:
+        headers = answer.headers
+        assert headers["content-security-policy"].startswith(("default-src 'none'; script-src 'self';", "sandbox;"))
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert headers["cache-control"].startswith("private, ")
+        assert "server" not in headers
+
+
+def test_no_log_has_the_token(gallery: Gallery, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        address = gallery.door.new_address()
+        assert Browser(gallery.port).enter(address).status == 303
+        assert Browser(gallery.port).enter(address).status == 403
+    assert address.partition("token=")[2] not in caplog.text
+    assert address.partition("token=")[2] not in repr(vars(gallery.door))
+
+
+def test_what_nobody_foresaw_is_no_traceback(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("subscriber.album.Album.filters", lambda _: {}["secret"])
+    answer = gallery.browser().get("/api/filters")
+    assert (answer.status, answer.body) == (500, b"failed")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "Traceback" not in caplog.text
+    assert "the gallery could not answer: KeyError" in caplog.text
