@@ -61,6 +61,7 @@ SHARED_OPTIONS = frozenset(
         "inbox",
         "include_existing",
         "keep_metadata",
+        "no_receipts",
         "output",
         "queue",
         "reason",

@@ -158,6 +158,20 @@ class RegistrarClient:
         request = messages.RemoveRequest(topic=self._topic("remove"), sent_at=self._clock(), image_id=image_id)
         return self._ask(request, messages.RemoveResult)
 
+    def acknowledge(self, receipts: Sequence[bytes]) -> messages.AcknowledgeResult:
+        """Bring receipts of one's own, signed by this device."""
+        request = messages.AcknowledgeRequest(
+            topic=self._topic("acknowledge"), sent_at=self._clock(), receipts=tuple(receipts)
+        )
+        return self._ask(request, messages.AcknowledgeResult)
+
+    def receipts(self, image_id: uuid.UUID, mark: str | None) -> messages.ReceiptsResult:
+        """Return a page of the receipts of an image of one's own, from ``mark`` on."""
+        request = messages.ReceiptsRequest(
+            topic=self._topic("receipts"), sent_at=self._clock(), image_id=image_id, mark=mark
+        )
+        return self._ask(request, messages.ReceiptsResult)
+
     def revoke(self, device: str | None, reason: messages.OwnReason) -> messages.RevokeResult:
         """Have one device of one's own revoked, by its certificate's fingerprint, or every one."""
         request = messages.RevokeRequest(

@@ -144,6 +144,16 @@ def request(operation: str, user: str, client_id: str) -> str:
     return f"{PREFIX}/requests/{operation}/{user}/{client_id}"
 
 
+def receipt(owner: str, image_id: uuid.UUID, reader: str) -> str:
+    """Return the topic on which a reader tells an owner what became of an image."""
+    return f"{PREFIX}/receipts/{owner}/{image_id}/{reader}"
+
+
+def receipts_of(owner: str, image_id: uuid.UUID) -> str:
+    """Return the filter for every reader's receipts of an image."""
+    return receipt(owner, image_id, "+")
+
+
 def all_requests(operation: str) -> str:
     """Return the filter for every member's requests of an operation.
 

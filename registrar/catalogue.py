@@ -16,7 +16,7 @@ from registrar import audit
 from registrar.database import transaction
 from registrar.deletions import demand_not_deleted
 from registrar.listing import Viewer, former_keys, list_page
-from registrar.tables import CatalogueRow, ImageRow, RecipientRow, RemovalRow, UsageRow
+from registrar.tables import CatalogueRow, ImageRow, ReceiptRow, RecipientRow, RemovalRow, UsageRow
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -198,6 +198,7 @@ class Catalogue:
             if image is not None and image.owner == removal.owner:
                 _give_back(session, image)
                 session.execute(delete(RecipientRow).where(RecipientRow.ordinal == image.ordinal))
+                session.execute(delete(ReceiptRow).where(ReceiptRow.ordinal == image.ordinal))
                 session.delete(image)
             session.add(RemovalRow(**asdict(removal)))
             _note(session, removal)

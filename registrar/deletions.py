@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from common.errors import RefusedError
 from common.revocation_lists import Reason
@@ -18,7 +18,7 @@ from registrar import audit
 from registrar.database import ONLY_READS, transaction
 from registrar.passwords import LOCKED, login_failed
 from registrar.revocations import find_account, revoke_user
-from registrar.tables import AccountRow, ImageRow, UsageRow
+from registrar.tables import AccountRow, ImageRow, ReceiptRow, UsageRow
 from registrar.tokens import withdraw_all
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Deletions:
             # None is left, neither for a guess nor for a restoration; a login with the name takes as long as before.
             account.password_hash = LOCKED
             withdraw_all(session, user, "invitation", "reset")
+            session.execute(delete(ReceiptRow).where(ReceiptRow.user_name == user))
             revoke_user(session, user, Reason.CESSATION_OF_OPERATION, now)
             account.deleted_at = now
             audit.append(session, "deleted", user, now, images=images)

@@ -11,6 +11,7 @@ from registrar.catalogue import Catalogue
 from registrar.database import open_current
 from registrar.deletions import Deletions
 from registrar.handlers import Handlers
+from registrar.receipts import Receipts
 from registrar.revocations import Revocations
 from registrar.tokens import Tokens
 
@@ -22,5 +23,7 @@ def open_handlers(authority: Authority, *, database: str, archive: str, make_arc
     store = open_archive(archive, make=make_archive)
     store.sweep(console.now())
     accounts, revocations, deletions, tokens = Accounts(engine), Revocations(engine), Deletions(engine), Tokens(engine)
-    log, catalogue = AuditLog(engine), Catalogue(engine)
-    return Handlers(authority, key, accounts, revocations, deletions, tokens, log, catalogue, store, authority.settings)
+    log, catalogue, receipts = AuditLog(engine), Catalogue(engine), Receipts(engine)
+    return Handlers(
+        authority, key, accounts, revocations, deletions, tokens, log, catalogue, receipts, store, authority.settings
+    )

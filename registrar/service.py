@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from registrar.requests import SignedRequest
 
 _TELLING_LEVELS = 4  # of a topic: prefix, kind, operation or owner
-_MEMBERS_OPERATIONS = ("members", "release", "fetch", "list", "remove", "renew", "revoke")
+_MEMBERS_OPERATIONS = (
+    "members", "release", "fetch", "list", "remove", "renew", "revoke", "acknowledge", "receipts",
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -192,6 +194,10 @@ class Service:
                 outcome = self._handlers.renew(request, signed.user, signed.certificate, now=now)
             case messages.RevokeRequest():
                 outcome = self._handlers.revoke(request, signed.user, signed.certificate, now=now)
+            case messages.AcknowledgeRequest():
+                outcome = self._handlers.acknowledge(request, signed.user, signed.certificate, now=now)
+            case messages.ReceiptsRequest():
+                outcome = self._handlers.receipts(request, signed.user, now=now)
         return outcome
 
 

@@ -148,6 +148,18 @@ class RecipientRow(Table):
     ordinal: Mapped[int] = mapped_column(ForeignKey(ImageRow.ordinal), primary_key=True, index=True)
 
 
+class ReceiptRow(Table):
+    """What became of an image on one device, by its key identifier: the latest receipt, as its reader signed it."""
+
+    __tablename__ = "receipts"
+    ordinal: Mapped[int] = mapped_column(ForeignKey(ImageRow.ordinal), primary_key=True)
+    key_identifier: Mapped[bytes] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(String(32), index=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    handled_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    signed: Mapped[bytes]
+
+
 class UsageRow(Table):
     """How much of the archive an owner takes up."""
 

@@ -46,8 +46,9 @@ from subscriber.keeping import Keeper
 from subscriber.ledger import Ledger
 from subscriber.listing import show_entries
 from subscriber.obtaining import Obtainer
-from subscriber.options import GalleryPortOption, InboxOption, inbox_folder
+from subscriber.options import GalleryPortOption, InboxOption, NoReceiptsOption, inbox_folder
 from subscriber.proof_commands import add_proof_commands
+from subscriber.receipts import Receipts, owed_by, sending
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -92,6 +93,7 @@ def run(
     ] = None,
     gallery: Annotated[bool, option("--gallery", help="Show the inbox in a browser on this machine, too.")] = False,
     gallery_port: GalleryPortOption = 0,
+    no_receipts: NoReceiptsOption = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,
@@ -121,8 +123,9 @@ def run(
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
         member_session(identity, door, asking_id, session_options(settings, quiet=True)) as (asking, registrar),
         asking.beside(client_id, _options(settings)) as session,
+        sending(Receipts(identity, asking, registrar, ledger, console.now), settings, wanted=not no_receipts),
     ):
-        keeper = Keeper(box, ledger, printer, console.now)
+        keeper = Keeper(box, ledger, printer, console.now, owed_by(None if no_receipts else identity.user))
         daemon = make_daemon(
             identity=identity,
             session=session,
@@ -147,6 +150,7 @@ def fetch(
     image_id: ImageIdArgument,
     *,
     inbox: InboxOption = None,
+    no_receipts: NoReceiptsOption = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,
@@ -166,8 +170,13 @@ def fetch(
     with Decoder(settings) as decoder, Ledger(home) as ledger:
         if say_where_it_is(image_id, ledger, printer):
             return
-        keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now)
-        with member_session(identity, Address(broker, port), client_id, session_options(settings)) as (_, registrar):
+        owes_receipt = owed_by(None if no_receipts else identity.user)
+        keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now, owes_receipt)
+        door = Address(broker, port)
+        with (
+            member_session(identity, door, client_id, session_options(settings)) as (asking, registrar),
+            sending(Receipts(identity, asking, registrar, ledger, console.now), settings, wanted=not no_receipts),
+        ):
             obtainer = Obtainer(
                 identity,
                 registrar,

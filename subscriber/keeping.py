@@ -35,13 +35,24 @@ def is_refusal(error: SealcastError) -> bool:
 
 
 class Keeper:
-    """Keeps images in an inbox and notes them in a ledger, which other programs may be using too."""
+    """Keeps images in an inbox and notes them in a ledger, which other programs may be using too.
 
-    def __init__(self, inbox: Inbox, ledger: Ledger, printer: Printer, clock: Callable[[], dt.datetime]) -> None:
+    ``owes_receipt`` tells of an entry whether the owner is to be told.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        ledger: Ledger,
+        printer: Printer,
+        clock: Callable[[], dt.datetime],
+        owes_receipt: Callable[[Entry], bool] = lambda _: False,
+    ) -> None:
         self._inbox = inbox
         self._ledger = ledger
         self._printer = printer
         self._clock = clock
+        self._owes_receipt = owes_receipt
         self.saved = 0
         with ledger.transaction():
             inbox.prepare(ledger.knows)
@@ -69,7 +80,7 @@ class Keeper:
                 header=header,
                 fingerprint=fingerprint(opened.signer),
             )
-            self._ledger.add(entry, opened.signature)
+            self._note(entry, opened.signature)
         self._say_saved(entry, caption=header.caption)
         return True
 
@@ -86,10 +97,10 @@ class Keeper:
             if saved is not None:
                 path, digest = saved[0], sha256(saved[1]).hexdigest()
                 entry = Entry(topic.owner, topic.image_id, topic.channel, SAVED, at, path, digest, path.name)
-                self._ledger.add(entry)
+                self._note(entry)
             elif error.code in _FINAL_CODES:
                 refused = Entry(topic.owner, topic.image_id, topic.channel, error.code, at, message=error.message)
-                self._ledger.add(refused)
+                self._note(refused)
         if saved is not None:
             self._say_saved(entry, caption=None)
         else:
@@ -106,6 +117,11 @@ class Keeper:
             code=error.code,
             message=error.message,
         )
+
+    def _note(self, entry: Entry, signature: bytes | None = None) -> None:
+        self._ledger.add(entry, signature)
+        if self._owes_receipt(entry):
+            self._ledger.owe_receipt(entry)
 
     def settle(self, owner: str, image_id: uuid.UUID) -> None:
         """Tidy up after an image that is noted."""

@@ -48,6 +48,11 @@ CREATE INDEX IF NOT EXISTS images_by_path ON images (path);
 CREATE INDEX IF NOT EXISTS images_by_outcome ON images (outcome);
 CREATE INDEX IF NOT EXISTS images_by_channel ON images (outcome, channel);
 CREATE INDEX IF NOT EXISTS images_by_owner ON images (outcome, owner);
+CREATE TABLE IF NOT EXISTS owed_receipts (  -- which the registrar has not taken yet
+    owner TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    PRIMARY KEY (owner, image_id)
+);
 CREATE TABLE IF NOT EXISTS subscriptions (filter TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS catalogue (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -151,6 +156,32 @@ class Ledger:
             return None  # a ledger of an earlier version is only read
         query = "SELECT signature FROM signatures WHERE owner = ? AND image_id = ?"
         return next((row["signature"] for row in self._database.read(query, owner, str(image_id))), None)
+
+    def owe_receipt(self, entry: Entry) -> None:
+        """Note that the owner is to be told of an entry."""
+        self._database.write("INSERT OR IGNORE INTO owed_receipts VALUES (?, ?)", entry.owner, str(entry.image_id))
+
+    def owed_receipts(self, limit: int) -> list[Entry]:
+        """Return entries of which the owners are to be told, the oldest first."""
+        rows = self._database.read(
+            "SELECT images.*, 0 AS is_replaced FROM images JOIN owed_receipts USING (owner, image_id)"
+            " ORDER BY images.rowid LIMIT ?",
+            limit,
+        )
+        return [_entry(dict(row)) for row in rows]
+
+    def settle_receipts(self, entries: Iterable[Entry]) -> None:
+        """Note durably that nothing is owed of these entries, but of one that has taken the place of one of them."""
+        with self.transaction():
+            for entry in entries:
+                self._database.write(
+                    "DELETE FROM owed_receipts WHERE owner = ?1 AND image_id = ?2 AND EXISTS (SELECT 1 FROM images"
+                    " WHERE owner = ?1 AND image_id = ?2 AND outcome = ?3 AND at = ?4)",
+                    entry.owner,
+                    str(entry.image_id),
+                    entry.outcome,
+                    entry.at.isoformat(),
+                )
 
     def forget(self, entry: Entry) -> None:
         """Take back an entry, unless another is there in its place by now."""

@@ -7,9 +7,12 @@ All are frozen and refuse what they do not know (docs/protocol.md, "Requests and
 from common.messages.audit import AuditHead
 from common.messages.fields import AnyMessage, Audience, MediaType, Message, read
 from common.messages.image import Announcement, ImageHeader, seconds_left
+from common.messages.receipt import Receipt, ReceiptOutcome
 from common.messages.requests import (
     LONGEST_PAGE,
+    MOST_RECEIPTS,
     STORE_REQUEST,
+    AcknowledgeRequest,
     BaseRequest,
     ConfidentialRequest,
     DeleteRequest,
@@ -20,6 +23,7 @@ from common.messages.requests import (
     Order,
     OwnReason,
     PasswordRequest,
+    ReceiptsRequest,
     ReleaseRequest,
     RemoveRequest,
     RenewRequest,
@@ -31,6 +35,7 @@ from common.messages.requests import (
     read_request,
 )
 from common.messages.results import (
+    AcknowledgeResult,
     DeleteResult,
     EnrolmentWords,
     EnrolResult,
@@ -38,6 +43,7 @@ from common.messages.results import (
     ListResult,
     MembersResult,
     PasswordResult,
+    ReceiptsResult,
     ReleasedKey,
     ReleaseResult,
     RemoveResult,
@@ -52,7 +58,10 @@ from common.messages.results import (
 
 __all__ = [
     "LONGEST_PAGE",
+    "MOST_RECEIPTS",
     "STORE_REQUEST",
+    "AcknowledgeRequest",
+    "AcknowledgeResult",
     "Announcement",
     "AnyMessage",
     "Audience",
@@ -77,6 +86,10 @@ __all__ = [
     "OwnReason",
     "PasswordRequest",
     "PasswordResult",
+    "Receipt",
+    "ReceiptOutcome",
+    "ReceiptsRequest",
+    "ReceiptsResult",
     "ReleaseRequest",
     "ReleaseResult",
     "ReleasedKey",

@@ -14,7 +14,8 @@ from common.errors import VerificationError
 from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time, UserName, demand_all, first_reason
 
 STORE_REQUEST = "store-request"  # the user property in which a store request travels with its image
-LONGEST_PAGE = 100  # entries of the catalogue in one reply
+LONGEST_PAGE = 100  # entries of the catalogue, or receipts, in one reply
+MOST_RECEIPTS = 8  # in one request: each is up to 4 KiB
 Order = Literal["oldest", "newest"]  # which come first
 # The JSON goes straight into an envelope for the registrar; repr() and logs keep the mask.
 Secret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json")]
@@ -131,6 +132,21 @@ class RevokeRequest(BaseRequest):
     reason: OwnReason
 
 
+class AcknowledgeRequest(BaseRequest):
+    """Bring receipts of one's own: each a SignedData over a Receipt, by the signer of this request."""
+
+    operation: Literal["acknowledge"] = "acknowledge"
+    receipts: Annotated[tuple[bytes, ...], Field(min_length=1, max_length=MOST_RECEIPTS)]
+
+
+class ReceiptsRequest(BaseRequest):
+    """Ask for a page of the receipts of an image of one's own, from a mark on."""
+
+    operation: Literal["receipts"] = "receipts"
+    image_id: ImageId
+    mark: Annotated[str, Field(max_length=64)] | None
+
+
 Request = Annotated[
     EnrolRequest
     | RenewRequest
@@ -141,6 +157,8 @@ Request = Annotated[
     | ListRequest
     | RemoveRequest
     | RevokeRequest
+    | AcknowledgeRequest
+    | ReceiptsRequest
     | PasswordRequest
     | DeleteRequest,
     Field(discriminator="operation"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time
+from common.messages.fields import Hex32, Hex64, ImageId, Message, Size, Time, UserName
 from common.messages.image import Announcement
 
 EnrolmentWords = Literal["Registration Successful", "Connection Successful"]
@@ -105,6 +105,21 @@ class RevokeResult(Message):
     certificates: tuple[Hex64, ...]
 
 
+class AcknowledgeResult(Message):
+    """The images whose receipts were taken; of the others none will be."""
+
+    taken: tuple[ImageId, ...]
+
+
+class ReceiptsResult(Message):
+    """A page of receipts, as their readers signed them; ``readers`` are the members for whom the image is."""
+
+    readers: tuple[UserName, ...]
+    receipts: tuple[bytes, ...]
+    mark: str
+    complete: bool
+
+
 Result = (
     EnrolResult
     | RenewResult
@@ -115,6 +130,8 @@ Result = (
     | ListResult
     | RemoveResult
     | RevokeResult
+    | AcknowledgeResult
+    | ReceiptsResult
     | PasswordResult
     | DeleteResult
 )

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from common import certificates, messages, topics
 from common.enveloping import unwrap_key, wrap_key
 from common.errors import RefusedError
-from registrar.handlers.stores import Outcome, Stores, notice_of
-from registrar.listing import Viewer
+from registrar.handlers.stores import Outcome, Stores, gone, notice_of, viewer_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    import uuid
     from collections.abc import Sequence
 
     from cryptography import x509
@@ -71,7 +69,7 @@ class Reading(Stores):
 
     def list(self, request: messages.ListRequest, user: str, reader: x509.Certificate) -> Outcome:
         """Return a page of what the catalogue has for this reader."""
-        page = self.catalogue.visible_to(_viewer(user, reader), request.order, request.mark, request.limit)
+        page = self.catalogue.visible_to(viewer_of(user, reader), request.order, request.mark, request.limit)
         images = tuple(notice_of(record) for record in page.records)
         return Outcome(messages.ListResult(images=images, mark=page.mark, complete=page.complete))
 
@@ -79,8 +77,8 @@ class Reading(Stores):
         """Return a part of a stored image: to any member, or for named people to its owner and recipients."""
         record = self.catalogue.get(request.image_id)
         if record is None or (request.owner is not None and request.owner != record.owner):
-            raise self._gone(request.image_id, request.owner)
-        if not self.catalogue.may_see(record, _viewer(user, reader)):
+            raise gone(self.catalogue, request.image_id, request.owner)
+        if not self.catalogue.may_see(record, viewer_of(user, reader)):
             raise RefusedError("the image is for other people", code="not_recipient")
         data = self._read(record, request.offset)
         topic = topics.ImageTopic(record.owner, record.channel, record.image_id)
@@ -110,17 +108,6 @@ class Reading(Stores):
                 code="damaged",
             )
         return part
-
-    def _gone(self, image_id: uuid.UUID, owner: str | None) -> RefusedError:
-        removal = self.catalogue.removal(image_id, owner)
-        if removal is None or removal.reason == "lost":
-            return RefusedError("there is no such image", hint="check the image id", code="unknown_image")
-        how = "has expired" if removal.reason == "expired" else f"was removed by {removal.owner}"
-        return RefusedError(f"the image {how}", code="removed")
-
-
-def _viewer(user: str, certificate: x509.Certificate) -> Viewer:
-    return Viewer(user, certificates.subject_key_identifier(certificate))
 
 
 def _members_result(found: Sequence[x509.Certificate], *, complete: bool) -> messages.MembersResult:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common import messages, topics
+from common import certificates, messages, topics
+from common.errors import RefusedError
 from common.sealing import Reader
+from registrar.listing import Viewer
 
 if TYPE_CHECKING:
     import datetime as dt
+    import uuid
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from registrar.authority import Authority
     from registrar.catalogue import Catalogue, Record
     from registrar.deletions import Deletions
+    from registrar.receipts import Receipts
     from registrar.revocations import Revocations
     from registrar.tokens import Tokens
 
@@ -54,6 +58,7 @@ class Stores:
     tokens: Tokens
     audit: AuditLog
     catalogue: Catalogue
+    receipt_store: Receipts
     archive: Archive
     settings: Settings
 
@@ -66,6 +71,20 @@ class Stores:
     def reader(self) -> Reader:
         """The registrar's key and every certificate it has had: an image may have waited long in an outbox."""
         return Reader(self.key, self.authority.registrar)
+
+
+def viewer_of(user: str, certificate: x509.Certificate) -> Viewer:
+    """Return who asks for images, or has received one."""
+    return Viewer(user, certificates.subject_key_identifier(certificate))
+
+
+def gone(catalogue: Catalogue, image_id: uuid.UUID, owner: str | None) -> RefusedError:
+    """Return why there is no image with this id, of this owner or of anybody."""
+    removal = catalogue.removal(image_id, owner)
+    if removal is None or removal.reason == "lost":
+        return RefusedError("there is no such image", hint="check the image id", code="unknown_image")
+    how = "has expired" if removal.reason == "expired" else f"was removed by {removal.owner}"
+    return RefusedError(f"the image {how}", code="removed")
 
 
 def notice_of(record: Record) -> messages.Announcement:

@@ -31,6 +31,7 @@ from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
 from subscriber.ledger import LEDGER, Ledger
 from subscriber.obtaining import Obtainer
+from subscriber.receipts import Receipts, owed_by
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -182,7 +183,9 @@ class Reader:
         self.session = self.asking.beside(device.client_id("subscriber"), READING)
         self.session.__enter__()
         self.ledger = Ledger(self.home)
-        self.keeper = Keeper(Inbox(self.home / "inbox"), self.ledger, self.printer, world.clock)
+        inbox, owes_receipt = Inbox(self.home / "inbox"), owed_by(self.identity.user)
+        self.keeper = Keeper(inbox, self.ledger, self.printer, world.clock, owes_receipt)
+        self.receipts = Receipts(self.identity, self.asking, self.registrar, self.ledger, world.clock)
         self.daemon = make_daemon(
             identity=self.identity,
             session=self.session,

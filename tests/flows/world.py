@@ -26,6 +26,7 @@ from registrar.database import migrate, open_database
 from registrar.deletions import Deletions
 from registrar.handlers import Handlers
 from registrar.passwords import LOCKED, PasswordPool
+from registrar.receipts import Receipts
 from registrar.revocations import Revocations
 from registrar.service import Service
 from registrar.tokens import Tokens
@@ -88,6 +89,7 @@ class World:
             Tokens(self._engine),
             self.audit,
             self.catalogue,
+            Receipts(self._engine),
             self.archive,
             self.settings,
         )
