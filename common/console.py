@@ -23,18 +23,21 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from common import completion
 from common.errors import ConfigurationError, SealcastError
 from common.files import reason, write_private
+from common.global_options import home_among, move_global_options
 from common.settings import SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from common.completion import Known
+
 FAILED, WRONG_USAGE = 1, 2
 _INTERRUPTED = 130  # what Typer makes of a KeyboardInterrupt
 _HELP = frozenset({"--help", "--version"})
-_GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words each takes
 
 
 def option(*names: str, help: str, **details: Any) -> Any:  # noqa: A002, ANN401 - Typer's own words and types
@@ -129,13 +132,16 @@ def run(
     arguments: Sequence[str] | None = None,
     *,
     shared_options: frozenset[str] = frozenset(),
+    known: Known | None = None,
 ) -> NoReturn:
     """Run a program's command line and exit with 0, 1 or 2.
 
-    ``shared_options`` are those of other programs that may stand in the same settings.toml.
+    ``shared_options`` are those of other programs in the same settings.toml, ``known`` is what the shell may offer.
     """
     # What has been imported stays: not looking through it again saves a short command 40 ms at its end (measured).
     gc.freeze()
+    if completion.is_asked(program):
+        completion.answer(app, program, known or {})
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(_run(app, program, given, shared_options))
@@ -213,7 +219,7 @@ def remember(home: Path, **values: str | int) -> None:
 
 def _run(app: typer.Typer, program: str, given: list[str], shared_options: frozenset[str]) -> int:
     command = get_command(app)
-    arguments = _move_global_options(given)
+    arguments = move_global_options(given)
     repeatable = {
         name: {option.name: option.multiple for option in each.params if option.param_type_name == "option"}
         for name, each in getattr(command, "commands", {}).items()
@@ -221,7 +227,7 @@ def _run(app: typer.Typer, program: str, given: list[str], shared_options: froze
     defaults = {}
     if _HELP.isdisjoint(arguments):
         known = shared_options.union(Settings.model_fields, *repeatable.values()) - {"home"}
-        settings = _read_settings(_home_among(arguments) or default_home(program), known)
+        settings = _read_settings(home_among(arguments) or default_home(program), known)
         defaults = {name: _as_defaults(settings, options) for name, options in repeatable.items()}
     result = command.main(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
     if result == _INTERRUPTED:
@@ -241,27 +247,6 @@ def _as_defaults(settings: dict[str, Any], repeatable: dict[str, bool]) -> dict[
 def default_home(program: str) -> Path:
     """Return the platform's folder for the registrar, or for the member's identity that the other two share."""
     return platformdirs.user_data_path("sealcast") / ("registrar" if program == "registrar" else "member")
-
-
-def _move_global_options(arguments: list[str]) -> list[str]:
-    """Return the arguments with --home, --json and --verbose behind the command's name: they may stand anywhere."""
-    moved: list[str] = []
-    rest = list(arguments)
-    while rest and (width := _GLOBAL_OPTIONS.get(rest[0].split("=")[0])):
-        width = 1 if "=" in rest[0] else width
-        moved, rest = moved + rest[:width], rest[width:]
-    has_command = rest and not rest[0].startswith("-")
-    return rest[:1] + moved + rest[1:] if has_command else rest
-
-
-def _home_among(arguments: list[str]) -> Path | None:
-    for index, argument in enumerate(arguments):
-        if argument == "--home":
-            return Path(*arguments[index + 1 : index + 2])
-        if argument.startswith("--home="):
-            return Path(argument.removeprefix("--home="))
-    named = os.environ.get("SEALCAST_HOME")
-    return Path(named) if named else None
 
 
 def _read_settings(home: Path, known: frozenset[str]) -> dict[str, Any]:
@@ -287,7 +272,7 @@ def _wrong_usage(error: TyperException, program: str, given: list[str]) -> Confi
     message = " ".join(error.format_message().split()).removesuffix(".")
     context = getattr(error, "ctx", None)
     # An option without its value has no context; it is one of the command's, which comes first then.
-    words = [program, *(word for word in _move_global_options(given)[:1] if not word.startswith("-"))]
+    words = [program, *(word for word in move_global_options(given)[:1] if not word.startswith("-"))]
     hint = f"see {context.command_path if context else ' '.join(words)} --help"
     if (ours := getattr(error.__cause__, "hint", None)) is not None:
         hint = f"{ours}; {hint}"

@@ -12,6 +12,7 @@ import typer
 
 from common import console, topics
 from common.certificates import fingerprint, key_fingerprint
+from common.completion import offering
 from common.connection import Address, SessionOptions, session_options, verified_context
 from common.console import (
     DEFAULT_BROKER,
@@ -32,7 +33,7 @@ from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.invitation import Invitation, read_code
 from common.key_commands import add_key_commands
-from common.option_values import parse_pin, parser
+from common.option_values import check_key_size, demand_one_pin, parse_pin, parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.registrar_client import RegistrarClient
 from common.session import Session
@@ -71,9 +72,6 @@ SHARED_OPTIONS = frozenset(
     }
 )
 
-_KEY_SIZES = (2048, 3072, 4096)  # bits
-
-
 read_channel = parser(topics.check_channel)
 read_channel_filter = parser(topics.check_channel_filter)
 
@@ -89,23 +87,20 @@ def read_image_id(text: str) -> uuid.UUID:
 
 ImageIdArgument = Annotated[
     uuid.UUID,
-    typer.Argument(metavar="IMAGE-ID", parser=read_image_id, help="As post, outbox and list print it."),
+    typer.Argument(
+        metavar="IMAGE-ID",
+        parser=read_image_id,
+        help="As post, outbox and list print it.",
+        autocompletion=offering("images"),
+    ),
 ]
-
-
-@parser
-def check_key_size(bits: int) -> int:
-    """Return how many bits a new key is to have; raises typer.BadParameter."""
-    if bits not in _KEY_SIZES:
-        raise ConfigurationError(
-            f"a key of {bits} bits is not possible", hint="use 2048, 3072 or 4096", code="invalid_key_size"
-        )
-    return bits
 
 
 KeySizeOption = Annotated[
     int,
-    option("--key-size", metavar="BITS", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=check_key_size),
+    option(
+        "--key-size", metavar="BITS", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=parser(check_key_size)
+    ),
 ]
 
 
@@ -156,7 +151,7 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         pins = {parse_pin(ca_fingerprint)} if ca_fingerprint is not None else set()
         pins |= {fingerprint(root)} if root else set()
         pins |= {invitation.pin} if invitation else set()
-        pin = _demand_one_pin(pins)
+        pin = demand_one_pin(pins)
         password = console.read_password(
             from_stdin=password_stdin,
             prompt="Password",
@@ -275,23 +270,6 @@ def _given_or_read(text: str, prompt: str) -> str:
     if text != "-":
         return text
     return console.read_password(from_stdin=not sys.stdin.isatty(), prompt=prompt, confirm=False)
-
-
-def _demand_one_pin(pins: set[str]) -> str:
-    if not pins:
-        raise ConfigurationError(
-            "there is no pin, so nobody could tell this broker from an impostor's",
-            hint="ask who runs the registrar for the line that `registrar fingerprint` prints, "
-            "and give it with --ca-fingerprint, or for an invitation",
-            code="no_pin",
-        )
-    if len(pins) > 1:
-        raise ConfigurationError(
-            "the certificate authority is not the one whose fingerprint was given, or is remembered",
-            hint="give one of --ca, --ca-fingerprint and --invite; another authority's members have another --home",
-            code="wrong_pin",
-        )
-    return pins.pop()
 
 
 def _describe(printer: Printer, identity: Identity, event: str, message: str | None) -> None:

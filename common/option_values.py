@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 _LIFETIME = re.compile(r"([0-9]{1,10})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+_KEY_SIZES = (2048, 3072, 4096)  # bits
 _LONGEST_LIFETIME = 100 * 365 * _SECONDS["d"]
 _Arguments = ParamSpec("_Arguments")
 _Parsed = TypeVar("_Parsed")
@@ -59,6 +60,15 @@ def parse_pin(text: str) -> str:
     return pin
 
 
+def check_key_size(bits: int) -> int:
+    """Return how many bits a new key is to have; raises ConfigurationError."""
+    if bits not in _KEY_SIZES:
+        raise ConfigurationError(
+            f"a key of {bits} bits is not possible", hint="use 2048, 3072 or 4096", code="invalid_key_size"
+        )
+    return bits
+
+
 def parse_lifetime(text: str) -> dt.timedelta:
     """Return what ``text`` spells, as ``7d``: seconds, minutes, hours, days or weeks; raises ConfigurationError."""
     match = _LIFETIME.fullmatch(text)
@@ -70,3 +80,21 @@ def parse_lifetime(text: str) -> dt.timedelta:
             code="invalid_lifetime",
         )
     return dt.timedelta(seconds=seconds)
+
+
+def demand_one_pin(pins: set[str]) -> str:
+    """Return the one pin that was given or is remembered; raises ConfigurationError."""
+    if not pins:
+        raise ConfigurationError(
+            "there is no pin, so nobody could tell this broker from an impostor's",
+            hint="ask who runs the registrar for the line that `registrar fingerprint` prints, "
+            "and give it with --ca-fingerprint, or for an invitation",
+            code="no_pin",
+        )
+    if len(pins) > 1:
+        raise ConfigurationError(
+            "the certificate authority is not the one whose fingerprint was given, or is remembered",
+            hint="give one of --ca, --ca-fingerprint and --invite; another authority's members have another --home",
+            code="wrong_pin",
+        )
+    return pins.pop()

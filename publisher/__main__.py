@@ -34,6 +34,7 @@ from common.topics import DEFAULT_CHANNEL
 from publisher.account_commands import add_account_commands
 from publisher.courier import reach
 from publisher.items import PRESENT, State
+from publisher.known import KNOWN
 from publisher.outbox import Outbox
 from publisher.post import post_all
 from publisher.post_options import (
@@ -200,7 +201,7 @@ add_revocation_commands(app, HOME)
 
 def main() -> None:
     """Run the command line."""
-    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS)
+    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS, known=KNOWN)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class Contacts:
             if self._read(user) != pem:
                 write_private(self._path(user), pem)
 
+    def users(self) -> list[str]:
+        """Return who is known, by name."""
+        return sorted(path.stem for path in self._folder.glob("*.pem"))
+
     def recall(self, user: str, trust: Trust, *, now: dt.datetime) -> list[x509.Certificate]:
         """Return the certificates of a user that are valid still; none where the user is not known."""
         try:

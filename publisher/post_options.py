@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated
 
+from common.completion import offering
 from common.console import option
 from common.enveloping import Cipher
 from common.member_commands import read_channel
@@ -14,9 +15,19 @@ from publisher.post import Wishes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ToOption = Annotated[list[str] | None, option("--to", metavar="USER", help="Only for this member; may be repeated.")]
+ToOption = Annotated[
+    list[str] | None,
+    option("--to", metavar="USER", help="Only for this member; may be repeated.", autocompletion=offering("people")),
+]
 ChannelOption = Annotated[
-    str, option("--channel", help="One to four words joined by /.", metavar="CHANNEL", parser=read_channel)
+    str,
+    option(
+        "--channel",
+        help="One to four words joined by /.",
+        metavar="CHANNEL",
+        parser=read_channel,
+        autocompletion=offering("channels"),
+    ),
 ]
 CaptionOption = Annotated[str | None, option("--caption", help="A line for the readers, sealed with the image.")]
 ExpiresOption = Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run tim
 from typing import TYPE_CHECKING, Annotated
 
 from common import console
+from common.completion import offering
 from common.connection import Address, session_options
 from common.console import (
     DEFAULT_BROKER,
@@ -43,6 +44,7 @@ from subscriber.fetch import fetch_one, say_where_it_is
 from subscriber.gallery_commands import add_gallery_command, serving, serving_beside
 from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
+from subscriber.known import KNOWN
 from subscriber.ledger import Ledger
 from subscriber.listing import show_entries
 from subscriber.obtaining import Obtainer
@@ -77,6 +79,7 @@ def run(
             help="Only these channels; + is any word, # all that follows.",
             metavar="CHANNEL",
             parser=read_channel_filter,
+            autocompletion=offering("channels"),
         ),
     ] = None,
     count: Annotated[
@@ -222,7 +225,7 @@ def _options(settings: Settings) -> SessionOptions:
 
 def main() -> None:
     """Run the command line."""
-    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS)
+    console.run(app, PROGRAM, shared_options=SHARED_OPTIONS, known=KNOWN)
 
 
 if __name__ == "__main__":

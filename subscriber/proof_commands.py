@@ -10,6 +10,7 @@ import typer
 
 from common import console, topics
 from common.certificates import fingerprint, key_fingerprint
+from common.completion import offering
 from common.connection import Address, session_options
 from common.console import (
     DEFAULT_BROKER,
@@ -49,7 +50,14 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
 
     @app.command()
     def proof(
-        image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image id as list prints it, or a saved file.")],
+        image: Annotated[
+            str,
+            typer.Argument(
+                metavar="IMAGE",
+                help="An image id as list prints it, or a saved file.",
+                autocompletion=offering("images"),
+            ),
+        ],
         *,
         output: Annotated[
             Path | None, option("--output", help="A folder for the proof and a copy of the image.")
