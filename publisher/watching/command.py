@@ -96,7 +96,7 @@ def add_watch_command(app: typer.Typer, default_home: Path) -> None:
         settings = load_settings(home)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         door, clocks = Address(broker, port), Clocks(time.time, time.monotonic)
-        watched = Folder(folder)
+        watched = Folder(folder, home)
         watched.demand()
         report = WatchReport(Printer(as_json=json), watched)
         with (

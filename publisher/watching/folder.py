@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from common import display
 from common.errors import ConfigurationError
 from common.files import reason
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".download", "~")
 # Folders of network storage and Windows with thumbnails and with what was deleted: nobody means to post these.
 _FOREIGN = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"})
+_NO_LINK = os.O_NOFOLLOW  # somebody may put one there in the instant between seeing and opening
 _LARGEST_INTEGER = 2**63 - 1  # of SQLite; some network file systems have larger inode numbers
+_log = logging.getLogger(__name__)
 
 
 class Stamp(NamedTuple):
@@ -37,11 +41,16 @@ class File(NamedTuple):
 
 
 class Folder:
-    """The watched folder; ``shown`` is how its owner has named it."""
+    """The watched folder; ``shown`` is how its owner has named it.
 
-    def __init__(self, shown: Path) -> None:
+    ``home`` is passed over where it is inside: what others have sent is not posted again by accident.
+    """
+
+    def __init__(self, shown: Path, home: Path) -> None:
         self.shown = shown
         self.root = shown.resolve()
+        self._home = home.resolve()
+        self._is_said: set[PurePosixPath] = set()
         # Where the folder is a disk's, an empty one takes its place while the disk is away.
         self._is_mounted = self.root.is_mount()
 
@@ -70,7 +79,7 @@ class Folder:
         """Yield the file at an absolute path, or all in the folder there, as far as they count."""
         with suppress(ValueError):
             below = PurePosixPath(path).relative_to(self.root)
-            if not any(map(is_ignored, below.parts)):
+            if not (any(map(is_ignored, below.parts)) or any(map(self._is_home, (below, *below.parents)))):
                 yield from self._at(below)
 
     def stamp(self, path: PurePosixPath) -> Stamp | None:
@@ -82,10 +91,10 @@ class Folder:
         at = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in path.parts[:-1]:
-                deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+                deeper = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK, dir_fd=at)
                 os.close(at)
                 at = deeper
-            return os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+            return os.open(path.name, flags | _NO_LINK | os.O_NONBLOCK, dir_fd=at)
         finally:
             os.close(at)
 
@@ -106,17 +115,31 @@ class Folder:
                 yield File(below, _stamp(status))
 
     def _walk(self, below: PurePosixPath) -> Iterator[File]:
-        # What goes away meanwhile, or may not be read, is looked at again at the next rescan.
-        with suppress(OSError), os.scandir(self.root / below) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if is_ignored(entry.name):
-                    continue
-                path = below / entry.name
+        try:
+            with os.scandir(self.root / below) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._say_closed(below, error)
+            return
+        for entry in found:
+            path = below / entry.name
+            if is_ignored(entry.name) or self._is_home(path):
+                continue
+            # What goes away meanwhile is gone.
+            with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk(path)
                 elif entry.is_file(follow_symlinks=False):
-                    with suppress(OSError):
-                        yield File(path, _stamp(entry.stat(follow_symlinks=False)))
+                    yield File(path, _stamp(entry.stat(follow_symlinks=False)))
+
+    def _is_home(self, below: PurePosixPath) -> bool:
+        return below.parts != () and self.root / below == self._home
+
+    def _say_closed(self, below: PurePosixPath, error: OSError) -> None:
+        """Say once that a folder cannot be looked into; it is tried again at each rescan."""
+        if below not in self._is_said and not isinstance(error, FileNotFoundError):
+            self._is_said.add(below)
+            _log.warning("cannot look into %s: %s", display.make_displayable(str(self.show(below))), reason(error))
 
 
 def is_ignored(name: str) -> bool:

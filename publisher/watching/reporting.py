@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from publisher.watching.folder import Folder
     from publisher.watching.memory import Memory
 
-_BY_ITSELF = "what is posted waits in the outbox, and is sent as soon as that is possible"
+_BY_ITSELF = "this is tried again by itself, and nothing is lost meanwhile"
 
 
 class WatchReport:
@@ -37,7 +37,8 @@ class WatchReport:
         readers = ", ".join(wishes.to) or "every member"
         line = f"ready: watching {self._folder.shown}; as {user}, new images are posted for {readers}"
         if left_alone := memory.count(LEFT_ALONE):
-            line += f"\n       left alone: {left_alone:,} files from before; --include-existing posts them, too"
+            files = "1 file" if left_alone == 1 else f"{left_alone:,} files"
+            line += f"\n       left alone: {files} from before; --include-existing posts what was there, too"
         self._printer.event(line, event="ready", folder=self._folder.root, left_alone=left_alone)
 
     def gone(self, error: SealcastError) -> None:

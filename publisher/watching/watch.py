@@ -11,7 +11,7 @@ from publisher.courier import Outcome
 from publisher.items import State
 from publisher.watching.completeness import Sight
 from publisher.watching.folder import File
-from publisher.watching.posting import Changed, HeldUp, Later, is_skipped
+from publisher.watching.posting import Changed, HeldUp, Known, Later, is_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +71,13 @@ class Watch:
         now = self._monotonic()
         for file in files:
             candidate = self._candidates.get(file.path)
-            if self._memory.knows(file):
+            try:
+                is_known = self._memory.knows(file)
+            except SealcastError as error:
+                # The next rescan sees it again.
+                self._report.held_up(error)
+                continue
+            if is_known:
                 self._candidates.pop(file.path, None)
             elif candidate is None or candidate.sight.stamp != file.stamp:
                 self._candidates[file.path] = _Candidate(Sight(file.stamp, now), now)
@@ -101,30 +107,42 @@ class Watch:
         return Later(0.0) if self._stopping() else self._poster.post(path, candidate.sight)
 
     def _conclude(self, path: PurePosixPath, candidate: _Candidate, result: Result) -> None:
-        now = self._monotonic()
-        if isinstance(result, Later):
-            candidate.due = now + result.seconds
-            return
-        if isinstance(result, HeldUp):
-            self._hold_up(result.error)
-            return
-        if isinstance(result, SealcastError) and not is_skipped(result):
-            if candidate.failures == 0:
-                self._report.failed(path, result)
-            candidate.due = now + self._settings.retry_seconds * 2 ** min(candidate.failures, _MOST_DOUBLINGS)
-            candidate.failures += 1
-            # It may be in the outbox all the same.
-            self._send_again_soon()
-            return
-        del self._candidates[path]
-        if isinstance(result, SealcastError):
-            self._memory.leave(File(path, candidate.sight.stamp), result.code)
-            self._report.skipped(path, result)
-        elif isinstance(result, Changed):
-            self.see([File(path, result.stamp)] if result.stamp else [])
-        elif isinstance(result, Outcome):
-            self._report.posted(path, result)
-            self._note(result)
+        match result:
+            case Later(seconds):
+                candidate.due = self._monotonic() + seconds
+            case HeldUp(error):
+                self._hold_up(error)
+            case Changed(stamp):
+                del self._candidates[path]
+                self.see([File(path, stamp)] if stamp else [])
+            case SealcastError() if is_skipped(result):
+                self._skip(path, candidate, result)
+            case SealcastError():
+                self._fail(path, candidate, result)
+            case Known():
+                del self._candidates[path]
+            case Outcome():
+                del self._candidates[path]
+                self._report.posted(path, result)
+                self._note(result)
+
+    def _skip(self, path: PurePosixPath, candidate: _Candidate, error: SealcastError) -> None:
+        try:
+            self._memory.leave(File(path, candidate.sight.stamp), error.code)
+        except SealcastError as failure:
+            self._fail(path, candidate, failure)
+        else:
+            del self._candidates[path]
+            self._report.skipped(path, error)
+
+    def _fail(self, path: PurePosixPath, candidate: _Candidate, error: SealcastError) -> None:
+        if candidate.failures == 0:
+            self._report.failed(path, error)
+        wait = self._settings.retry_seconds * 2 ** min(candidate.failures, _MOST_DOUBLINGS)
+        candidate.due = self._monotonic() + wait
+        candidate.failures += 1
+        # It may be in the outbox all the same.
+        self._send_again_soon()
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.item.state is State.WAITING and outcome.error is not None:
@@ -143,9 +161,9 @@ class Watch:
         self._send_again_at = None
         # Whatever was wrong, a new session may be better.
         self._line.close()
-        if not any(self._outbox.items(State.WAITING)):
-            return
         try:
+            if not any(self._outbox.items(State.WAITING)):
+                return
             outcomes = self._line.courier.deliver_waiting(pool)
         except SealcastError as error:
             self._hold_up(error)

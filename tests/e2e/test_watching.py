@@ -118,7 +118,7 @@ def test_without_a_broker_images_wait_and_are_sent_once_there_is_one(own_system:
         assert daemon.stop() == 0
         said = "".join(daemon.errors)
     assert said.count("error: ") == 1
-    assert "what is posted waits in the outbox, and is sent as soon as that is possible" in said
+    assert "this is tried again by itself, and nothing is lost meanwhile" in said
     assert stored(own_system, "public") == ["one.png"]
 
 

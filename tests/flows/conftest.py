@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from flows.watching import Watched
 from flows.world import World
 
 if TYPE_CHECKING:
@@ -28,3 +29,8 @@ def alice(world: World) -> Owner:
 @pytest.fixture
 def bob(world: World) -> Reader:
     return world.reader("bob")
+
+
+@pytest.fixture
+def watched(alice: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(alice, tmp_path / "photos", monkeypatch)

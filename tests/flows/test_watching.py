@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from flows.watching import LONG_AGO, Watched, image
 
-from common.errors import RefusedError, SessionError
-from publisher.items import State
+from common.console import Printer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.members import Owner
-
-AWAY = SessionError("no broker answers", hint="see whether it runs", code="no_broker")
-
-
-@pytest.fixture
-def watched(alice: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    return Watched(alice, tmp_path / "photos", monkeypatch)
-
-
-def states(watched: Watched) -> list[str]:
-    with watched.life():
-        return [item.state for item in watched.outbox.items()]
+    import pytest
 
 
 def test_what_is_new_is_posted_once_also_after_a_restart(watched: Watched) -> None:
@@ -168,80 +154,17 @@ def test_a_sub_folder_is_a_channel_where_that_is_wanted(watched: Watched) -> Non
     assert watched.stored[2:] == [("public", "three.png")]
 
 
-def test_without_a_broker_images_wait_and_are_sent_by_themselves(
-    watched: Watched, capsys: pytest.CaptureFixture[str]
-) -> None:
-    watched.away = AWAY
-    watched.write("one.png", image(1), age=LONG_AGO + 1)
-    watched.write("two.png", image(2))
-    with watched.life(include_existing=True) as live:
-        live(LONG_AGO)
-        assert watched.said("waiting") == ["one.png", "two.png"]
-        assert capsys.readouterr().err.count("error: no broker answers\nhint: see whether it runs; what is posted") == 1
-        watched.away = None
-        live(60)
-        assert watched.said("stored") == ["one.png", "two.png"]
-    assert len(watched.stored) == 2
-
-
-def test_what_waited_is_sent_after_a_restart(watched: Watched) -> None:
-    watched.away = AWAY
-    watched.write("one.png", image(1))
+def test_a_name_that_others_have_chosen_fools_no_terminal(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    watched.printer = Printer(as_json=False)
+    watched.write("\x1b[2Jone\u202e.png", image(1), age=LONG_AGO + 1)
+    watched.write("\x1b[2Jnotes.txt", b"no image")
     watched.live()
-    watched.away = None
-    watched.live()
-    assert watched.said("stored") == ["one.png"]
-
-
-def test_what_the_registrar_refuses_stays_in_the_outbox_and_is_said_once(watched: Watched) -> None:
-    watched.refusal = RefusedError("the archive has no room for more of yours", code="quota_exceeded")
-    watched.write("one.png", image(1))
-    for _ in range(2):
-        watched.live(LONG_AGO)
-    assert [one["code"] for one in watched.printer.named("failed")] == ["quota_exceeded"]
-    assert states(watched) == [State.REFUSED]
-
-
-def test_what_the_registrar_puts_off_is_sent_later(watched: Watched) -> None:
-    watched.refusal = RefusedError("too many at once", code="busy", retry_after=1)
-    watched.write("one.png", image(1))
-    with watched.life(include_existing=True) as live:
-        live()
-        watched.refusal = None
-        live(60)
-    assert watched.said("stored") == ["one.png"]
-
-
-def test_a_file_that_may_not_be_read_is_tried_again_and_said_once(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched.write("one.png", image(1))
-
-    def refuse(*_: object) -> int:
-        raise PermissionError(13, "Permission denied")
-
-    with watched.life(include_existing=True) as live:
-        with monkeypatch.context() as patch:
-            patch.setattr("publisher.watching.folder.Folder.open", refuse)
-            live(LONG_AGO)
-        assert [one["code"] for one in watched.printer.named("failed")] == ["unreadable"]
-        live(LONG_AGO)
-    assert watched.said("stored") == ["one.png"]
-
-
-def test_a_recipient_who_is_not_known_holds_everything_up_and_is_said_once(
-    watched: Watched, capsys: pytest.CaptureFixture[str]
-) -> None:
-    watched.wishes = type(watched.wishes)(("carol",), "public", None, keep_metadata=False, cipher=watched.wishes.cipher)
-    for number in range(3):
-        watched.write(f"{number}.png", image(number))
-    with watched.life(include_existing=True) as live:
-        live(60)
-        assert watched.printer.events == []
-        assert capsys.readouterr().err.count("error: ") == 1
-        watched.owner.world.identity("carol")
-        live(60)
-    assert sorted(watched.said("stored")) == ["0.png", "1.png", "2.png"]
+    said = capsys.readouterr()
+    assert [line.split()[:2] for line in said.out.splitlines()] == [
+        ["stored", f"{watched.root}/_[2Jone_.png"],
+        ["skipped", f"{watched.root}/_[2Jnotes.txt"],
+    ]
+    assert said.err == ""
 
 
 def test_two_folders_are_remembered_apart(watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ class Watched:
         self.refusal: SealcastError | None = None
         self.wishes = Wishes((), "public", None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
         self.channels_by_folder = False
-        self.printer = _Events()
+        self.printer: Any = _Events()
         monkeypatch.setattr(posting, "is_written", self._is_written)
         # The world's own is open beside it all the time, and clears up nothing then.
         owner.outbox.__exit__()
@@ -94,7 +94,7 @@ class Watched:
     def life(self, *, include_existing: bool | None = None) -> Any:  # noqa: ANN401 - an iterator of a function
         """Be the program from its start to its end, whatever that is; yields what lets so many seconds pass."""
         world, home = self.owner.world, self.owner.identity.home
-        folder = Folder(self.root)
+        folder = Folder(self.root, home)
         clocks = Clocks(lambda: self.now, lambda: self.now)
         with (
             Memory(home, folder.root) as memory,

@@ -15,7 +15,7 @@ from publisher.watching.folder import Folder, is_ignored
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     (tmp_path / "photos").mkdir()
-    return Folder(tmp_path / "photos")
+    return Folder(tmp_path / "photos", tmp_path / "home")
 
 
 def write(folder: Folder, *names: str) -> None:
@@ -93,9 +93,39 @@ def test_a_link_that_takes_the_place_of_what_was_seen_is_not_opened(folder: Fold
 def test_the_folder_itself_may_be_a_link(folder: Folder, tmp_path: Path) -> None:
     write(folder, "photo.jpg")
     (tmp_path / "link").symlink_to(folder.root)
-    linked = Folder(tmp_path / "link")
+    linked = Folder(tmp_path / "link", tmp_path / "home")
     assert found(linked) == ["photo.jpg"]
     assert linked.show(PurePosixPath("photo.jpg")) == tmp_path / "link" / "photo.jpg"
+
+
+def test_the_folder_of_the_identity_is_passed_over(tmp_path: Path) -> None:
+    write(
+        folder := Folder(tmp_path, tmp_path / "alice"), "photo.jpg", "alice/inbox/bob/boats.jpg", "deep/alice/photo.jpg"
+    )
+    assert found(folder) == ["deep/alice/photo.jpg", "photo.jpg"]
+    assert looked_at(folder, "alice") == looked_at(folder, "alice/inbox/bob/boats.jpg") == []
+    # Who names what is in it means it.
+    assert found(Folder(tmp_path / "alice" / "inbox", tmp_path / "alice")) == ["bob/boats.jpg"]
+    assert found(Folder(tmp_path / "alice", tmp_path / "alice")) == ["inbox/bob/boats.jpg"]
+
+
+def test_a_sub_folder_that_is_closed_is_said_once(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(folder, "photo.jpg", "closed\x1b[31m/secret.jpg")
+    original = os.scandir
+
+    def refuse(path: Path) -> object:
+        if "closed" in path.name:
+            raise PermissionError(13, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for _ in range(2):
+        assert found(folder) == ["photo.jpg"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"cannot look into {folder.shown}/closed_[31m: permission denied"
+    ]
 
 
 def test_a_fifo_is_no_file(folder: Folder) -> None:
@@ -115,7 +145,7 @@ def test_a_folder_that_is_gone_is_no_folder(folder: Folder) -> None:
 
 def test_where_a_disk_was_mounted_an_empty_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_mount", lambda _: True)
-    folder = Folder(tmp_path)
+    folder = Folder(tmp_path, tmp_path / "home")
     folder.demand()
     monkeypatch.setattr(Path, "is_mount", lambda _: False)
     with pytest.raises(ConfigurationError, match="its disk is not there"):
