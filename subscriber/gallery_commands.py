@@ -68,6 +68,7 @@ def serving(home: Path, inbox: Path, port: int, decoder: Decoder, settings: Sett
     with listen(port) as listener, Album(home) as album:
         door = Door(listener.getsockname()[1])
         app = make_app(
+            home=home,
             album=album,
             thumbnails=Thumbnails(home, decoder.thumbnail, maximum_bytes=settings.maximum_thumbnails_size),
             door=door,

@@ -95,6 +95,13 @@ class Browser:
             yield _events(response)
 
 
+def open_gallery(address: str) -> Browser:
+    """Return a browser that has opened an address, and was let in."""
+    browser = Browser(int(address.partition("/?token=")[0].rpartition(":")[2]))
+    assert browser.enter(address).status == 303
+    return browser
+
+
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
     event: dict[str, str] = {}
     for line in response:
@@ -149,9 +156,7 @@ class Gallery:
 
     def browser(self) -> Browser:
         """Return a browser that has been let in."""
-        browser = Browser(self.port)
-        assert browser.enter(self.door.new_address()).status == 303
-        return browser
+        return open_gallery(self.door.new_address())
 
 
 @contextlib.contextmanager
@@ -162,7 +167,7 @@ def serve(home: Path, decode: Callable[[bytes], bytes], *, maximum_bytes: int = 
         door = Door(port)
         thumbnails = Thumbnails(home, decode, maximum_bytes=maximum_bytes)
         app = make_app(
-            album=album, thumbnails=thumbnails, door=door, user="bob", inbox=home / "inbox",
+            home=home, album=album, thumbnails=thumbnails, door=door, user="bob", inbox=home / "inbox",
             maximum_image_size=MEBIBYTE,
         )  # fmt: skip
         with Server(app, listener):

@@ -11,6 +11,7 @@
 | `/events` | server-sent events: `image` with an IMAGE, `refused` with a REFUSED |
 | `/thumbnails/OWNER/IMAGE_ID` | a WebP of at most 480 pixels on its longer side, turned as it is to be shown |
 | `/images/OWNER/IMAGE_ID` | the very bytes that were verified; `…/download` as a file |
+| `/proofs/OWNER/IMAGE_ID` | a ZIP archive: image, detached signature, chain, and how to check them (docs/proof.md) |
 
 Lists begin with what is newest here; CURSOR is what the next page is asked for with, as ``before``, or null. IMAGE is
 `{"image_id", "owner", "channel", "name", "caption", "audience", "media_type", "width", "height", "size", "sha256",
@@ -36,7 +37,7 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from common.errors import SealcastError
+from common.errors import ImageError, SealcastError, VerificationError
 from subscriber.gallery.admission import Admission
 from subscriber.gallery.events import Events
 from subscriber.gallery.files import Files
@@ -56,6 +57,7 @@ STATIC = Path(__file__).parent / "static"
 
 def make_app(
     *,
+    home: Path,
     album: Album,
     thumbnails: Thumbnails,
     door: Door,
@@ -63,9 +65,9 @@ def make_app(
     inbox: Path,
     maximum_image_size: int,
 ) -> Starlette:
-    """Return the application, which sends events until its ``state.is_over()``."""
+    """Return the application of the folder ``home``, which sends events until its ``state.is_over()``."""
     listing = Listing(album)
-    files = Files(album, thumbnails, maximum_image_size=maximum_image_size)
+    files = Files(home, album, thumbnails, maximum_image_size=maximum_image_size)
     status = {"user": user, "inbox": str(inbox), "version": version("sealcast")}
     app = Starlette(
         routes=[
@@ -79,6 +81,7 @@ def make_app(
             Route("/thumbnails/{owner}/{image_id}", files.thumbnail),
             Route("/images/{owner}/{image_id}", files.show),
             Route("/images/{owner}/{image_id}/download", files.download),
+            Route("/proofs/{owner}/{image_id}", files.proof),
         ],
         middleware=[Middleware(Protection), Middleware(Admission, door=door)],
         exception_handlers={HTTPException: _say, SealcastError: _explain},
@@ -96,6 +99,7 @@ def _say(_: Request, error: Exception) -> Response:
 
 
 def _explain(_: Request, error: Exception) -> Response:
-    """Answer where the ledger or the cache fails, as when the disk is full: that may pass."""
+    """Answer for an image that is not there or not what it was, or where the folder fails: that may pass."""
     members = {name: getattr(error, name, None) for name in ("code", "message", "hint")}
-    return JSONResponse(members, 503)
+    is_about_the_image = isinstance(error, ImageError | VerificationError) or members["code"] == "no_proof"
+    return JSONResponse(members, 404 if is_about_the_image else 503)

@@ -1,4 +1,4 @@
-"""The images themselves: as thumbnails, as they are, and as downloads."""
+"""The images themselves: as thumbnails, as they are, as downloads, and with what proves whose they are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from common.errors import ImageError
+from common.errors import ImageError, VerificationError
+from common.identity import trust_in
 from common.images import read_image_file
 from common.topics import parse_image_id
 from subscriber.gallery.protection import IMAGE_POLICY
+from subscriber.proof import make_proof, proof_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
 # Each holds an image in memory, and a processor: of the two or more that there are, one is left to everything else.
 _AT_ONCE = 2
 _ANY_BYTES = "application/octet-stream"
-_GONE = 404
 
 
 class Files:
     """Answers with what was saved, as long as it is the very file that was verified."""
 
-    def __init__(self, album: Album, thumbnails: Thumbnails, *, maximum_image_size: int) -> None:
+    def __init__(self, home: Path, album: Album, thumbnails: Thumbnails, *, maximum_image_size: int) -> None:
+        self._home = home
         self._album = album
         self._thumbnails = thumbnails
         self._maximum = maximum_image_size
@@ -50,7 +51,7 @@ class Files:
             async with self._turns:
                 # A page that scrolls on does not want any more what it has asked for.
                 if await request.is_disconnected():
-                    raise HTTPException(_GONE, "nobody is there any more")
+                    return Response(status_code=404)
                 thumbnail = await run_in_threadpool(self._make_thumbnail, entry)
         return Response(thumbnail, media_type="image/webp", headers=headers)
 
@@ -65,6 +66,14 @@ class Files:
         entry = await self._entry(request)
         return await self._whole(entry, attachment(entry.path.name if entry.path else str(entry.image_id)))
 
+    async def proof(self, request: Request) -> Response:
+        """Answer with what proves to others who has signed the image, in one archive with it."""
+        entry = await self._entry(request)
+        async with self._turns:
+            archive = await run_in_threadpool(self._prove, entry)
+        name = f"{_path_of(entry).stem}.proof.zip"
+        return Response(archive, media_type="application/zip", headers={"Content-Disposition": attachment(name)})
+
     async def _whole(self, entry: Entry, disposition: str) -> Response:
         async with self._turns:
             image = await run_in_threadpool(self._read, entry)
@@ -76,7 +85,7 @@ class Files:
     async def _entry(self, request: Request) -> Entry:
         entry = await run_in_threadpool(self._find, request.path_params["owner"], request.path_params["image_id"])
         if entry is None:
-            raise HTTPException(_GONE, "there is no such image")
+            raise ImageError("there is no such image", code="unknown_image")
         return entry
 
     def _find(self, owner: str, text: str) -> Entry | None:
@@ -88,19 +97,16 @@ class Files:
         return None
 
     def _make_thumbnail(self, entry: Entry) -> bytes:
-        try:
-            return self._thumbnails.make(entry, self._read(entry))
-        except ImageError as error:
-            raise HTTPException(_GONE, error.message) from error
+        return self._thumbnails.make(entry, self._read(entry))
+
+    def _prove(self, entry: Entry) -> bytes:
+        return proof_archive(make_proof(entry, self._album, trust_in(self._home), maximum_size=self._maximum))
 
     def _read(self, entry: Entry) -> bytes:
-        """Return the bytes that were verified; raises HTTPException where others are there by now."""
-        try:
-            image = read_image_file(_path_of(entry), maximum_bytes=self._maximum)
-        except ImageError as error:
-            raise HTTPException(_GONE, error.message) from error
+        """Return the bytes that were verified; raises VerificationError where others are there, or ImageError."""
+        image = read_image_file(_path_of(entry), maximum_bytes=self._maximum)
         if sha256(image).hexdigest() != entry.sha256:
-            raise HTTPException(_GONE, "the file has changed since it was saved")
+            raise VerificationError("another SHA-256", message="the file has changed since it was saved")
         return image
 
 

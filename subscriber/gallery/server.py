@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Self
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 import uvicorn
 
 from common.errors import ConfigurationError
-from common.files import reason
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -24,7 +24,7 @@ def listen(port: int) -> socket.socket:
         return socket.create_server((LOOPBACK, port))
     except OSError as error:
         raise ConfigurationError(
-            f"the gallery cannot have port {port}: {reason(error)}",
+            f"the gallery cannot have port {port}: {os.strerror(error.errno or 0).lower()}",
             hint="choose another with --gallery-port, or leave it out for any that is free",
             code="gallery_port",
         ) from error

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
+import zipfile
 from typing import TYPE_CHECKING
 
+import authorities
 import pictures
 import pytest
 from galleries import Browser, Gallery, serve
+from sealed_images import make_header
 from system import PATIENCE, wait_until
+from vectors.world import IMAGE
 
 from common.decoder import LONGEST_SIDE, Decoder
+from common.identity import AUTHORITIES, CRL
 from common.settings import MEBIBYTE, Settings
+from common.signing import detach, sign
 from subscriber.gallery.files import attachment
 
 if TYPE_CHECKING:
@@ -168,3 +175,22 @@ def test_who_went_away_costs_no_thumbnail(tmp_path: Path) -> None:
         may_end.set()
         assert [connections[number].getresponse().read() for number in (0, 1, 3)] == [b"0", b"1", b"3"]
         assert sorted(begun) == [b"0", b"1", b"3"]
+
+
+def test_a_proof_is_one_download(gallery: Gallery, browser: Browser) -> None:
+    authority, header = authorities.default(), make_header([])
+    alice = authority.member("alice")
+    entry = gallery.save(IMAGE)
+    proof = of(entry, "proofs")
+    trust = authority.trust()
+    (gallery.home / AUTHORITIES).write_bytes(trust.ca_pem)
+    (gallery.home / CRL).write_bytes(trust.crl_pem)
+    assert (browser.get(proof).status, browser.get(proof).json["code"]) == (404, "no_proof")
+    signed = sign(IMAGE, alice.key, alice.certificate, image_header=header.to_json().decode())
+    gallery.ledger.keep_signature("alice", entry.image_id, detach(signed))
+    answer = browser.get(proof)
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''1.proof.zip"
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.read("1.png") == IMAGE
+        assert set(archive.namelist()) == {"1.png", "1.png.p7s", "1.png.chain.pem", "1.png.txt"}
+    assert browser.get(of(gallery.refuse(number=5), "proofs")).status == 404
