@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test docs check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
+.PHONY: setup demo test docs screenshots check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
 
 setup: $(INSTALLED)
 
@@ -26,8 +26,13 @@ demo: setup
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
-	@tools/debian-packages mandoc mosquitto-clients openssl postgresql faketime systemd
+	@tools/debian-packages mandoc mosquitto-clients openssl postgresql faketime chromium systemd
 	$(BIN)/pytest --numprocesses 2 --dist loadscope -m "not compose"
+
+# The pictures of the gallery in docs/pictures, by the tests that look at these pages; with the fonts that they were taken with.
+screenshots: setup
+	@tools/debian-packages chromium fonts-liberation
+	PICTURES=docs/pictures $(BIN)/pytest -k axe_finds tests/browser/test_barriers.py
 
 check: setup
 	$(BIN)/ruff check .
@@ -45,6 +50,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.flood
 	$(BIN)/python -m benchmarks.logins
+	@tools/debian-packages chromium
+	$(BIN)/python -m benchmarks.gallery
 
 # Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
 soak: setup

@@ -5,6 +5,7 @@
 | `/?token=…` | once: a session cookie, and the way to `/` |
 | `/`, `/static/…` | the page; nothing of it comes from elsewhere |
 | `/api/images?before=&limit=&channel=&owner=&search=` | `{"images": [IMAGE…], "next": CURSOR, "total": N}` |
+| `/api/images/OWNER/IMAGE_ID` | one IMAGE, for an address that leads to it |
 | `/api/refused?before=&limit=` | `{"refused": [REFUSED…], "next": CURSOR, "total": N}` |
 | `/api/filters` | `{"channels": [NAME…], "owners": [NAME…]}` of what was saved |
 | `/api/status` | `{"user", "inbox", "version"}` |
@@ -74,6 +75,7 @@ def make_app(
             Route("/", lambda _: FileResponse(STATIC / "gallery.html")),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/api/images", listing.images),
+            Route("/api/images/{owner}/{image_id}", listing.image),
             Route("/api/refused", listing.refused),
             Route("/api/filters", listing.filters),
             Route("/api/status", lambda _: JSONResponse(status)),

@@ -9,6 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from common.topics import parse_image_id
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -39,6 +41,15 @@ class Listing:
         )
         images = await run_in_threadpool(lambda: [describe_image(entry) for entry in page.entries])
         return JSONResponse({"images": images, "next": page.next, "total": page.total})
+
+    async def image(self, request: Request) -> Response:
+        """Describe one image that was saved."""
+        image_id = parse_image_id(request.path_params["image_id"])
+        owner = request.path_params["owner"]
+        entry = None if image_id is None else await run_in_threadpool(self._album.find, owner, image_id)
+        if entry is None:
+            raise HTTPException(404, "there is no such image")
+        return JSONResponse(await run_in_threadpool(describe_image, entry))
 
     async def refused(self, request: Request) -> Response:
         """List what was refused."""

@@ -51,6 +51,13 @@ def test_an_image_is_listed_with_what_its_owner_signed(gallery: Gallery, browser
     ]  # fmt: skip
 
 
+def test_one_image_is_described_as_in_the_list(gallery: Gallery, browser: Browser) -> None:
+    entry = gallery.save(number=1, caption="On the beach")
+    assert browser.get(f"/api/images/alice/{entry.image_id}").json == browser.get("/api/images").json["images"][0]
+    for other in (f"bob/{entry.image_id}", "alice/none", "alice/00000000-0000-7000-8000-000000000000"):
+        assert browser.get(f"/api/images/{other}").status == 404
+
+
 def test_what_is_gone_is_listed_as_gone(gallery: Gallery, browser: Browser) -> None:
     entry = gallery.save(number=1)
     assert entry.path is not None

@@ -56,7 +56,7 @@ export class Wall {
     const width = this.#root.clientWidth;
     if (!width) return; // another view is shown
     const isNarrow = width < 600;
-    const measures = { row: isNarrow ? 130 : 220, gap: isNarrow ? 3 : 6, heading: HEADING, between: isNarrow ? 14 : 24 };
+    const measures = { row: isNarrow ? 130 : 180, gap: isNarrow ? 3 : 6, heading: HEADING, between: isNarrow ? 14 : 24 };
     this.#plan = layOut(this.#collection.images, width, measures);
     this.#root.style.height = `${this.#plan.height}px`;
     this.#draw();
