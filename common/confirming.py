@@ -19,7 +19,9 @@ def demand_user_name(user: str, *, yes: bool) -> None:
         return
     _demand_terminal()
     if typer.prompt(f"This cannot be undone; to delete the account, type its name, {user}", err=True) != user:
-        raise ConfigurationError("that is another name", hint="nothing was deleted", code="unconfirmed")
+        raise ConfigurationError(
+            "that is another name", hint="type the user name to confirm; nothing was deleted", code="unconfirmed"
+        )
 
 
 def demand_consent(question: str, *, yes: bool) -> None:
@@ -28,7 +30,9 @@ def demand_consent(question: str, *, yes: bool) -> None:
         return
     _demand_terminal()
     if not typer.confirm(question, err=True):
-        raise ConfigurationError("it was not meant", hint="nothing was done", code="unconfirmed")
+        raise ConfigurationError(
+            "it was not confirmed", hint="answer y, or give --yes; nothing was done", code="unconfirmed"
+        )
 
 
 def _demand_terminal() -> None:

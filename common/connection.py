@@ -131,12 +131,12 @@ def explain(error: OSError | ValueError, address: Address) -> SessionError:
         if error.verify_code in {_HOST_NAME_MISMATCH, _ADDRESS_MISMATCH}:
             return SessionError(
                 f"the broker's certificate is not for {address.host}",
-                hint="use a name that was given to registrar init --host",
+                hint="use a name that was given to `registrar init --host`",
                 code="untrusted_broker",
             )
         return SessionError(
             f"the broker at {address} has a certificate of another authority",
-            hint="do not go on; compare the fingerprint with the one that registrar fingerprint prints",
+            hint="do not go on; compare the fingerprint with what `registrar fingerprint` prints",
             code="untrusted_broker",
         )
     if isinstance(error, ssl.SSLError):

@@ -52,9 +52,7 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "For example:", *(f"  $ {command}" for command in commands)])
 
 
-HomeOption = Annotated[
-    Path, option("--home", metavar="FOLDER", help="The folder that holds the identity, or the registrar.")
-]
+HomeOption = Annotated[Path, option("--home", metavar="FOLDER", help="The identity's folder, or the registrar's.")]
 JsonOption = Annotated[bool, option("--json", help="Print one JSON object a line.")]
 VerboseOption = Annotated[bool, option("--verbose", help="Log what is going on to stderr.")]
 BrokerOption = Annotated[str, option("--broker", metavar="HOST", help="The broker's host name or address.")]
@@ -164,7 +162,7 @@ def run(
             sys.exit(fail(SealcastError(f"cannot use {what}: {reason(error)}", hint="make room, or mend permissions")))
         unexpected = SealcastError(
             f"unexpected {type(error).__name__}: {error}",
-            hint="this is a fault of Sealcast; please report it with what SEALCAST_DEBUG=1 shows",
+            hint="report this fault of Sealcast with what SEALCAST_DEBUG=1 shows",
         )
         sys.exit(fail(unexpected))
 

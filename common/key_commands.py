@@ -1,17 +1,25 @@
-"""The commands for a device's own key, which publisher and subscriber share: passphrase."""
+"""The commands for a device's own key, which publisher and subscriber share: its size, and passphrase."""
 
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from common import console
-from common.console import HomeOption, JsonOption, Printer, VerboseOption
+from common.console import HomeOption, JsonOption, Printer, VerboseOption, option
 from common.device import KEY, Device
+from common.option_values import check_key_size, parser
 from common.passphrases import NewPassphraseFileOption, PassphraseFileOption, Passphrases, RemoveOption
 
 if TYPE_CHECKING:
     import typer
+
+KeySizeOption = Annotated[
+    int,
+    option(
+        "--key-size", metavar="BITS", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=parser(check_key_size)
+    ),
+]
 
 
 def add_key_commands(app: typer.Typer, default_home: Path) -> None:

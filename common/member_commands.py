@@ -32,8 +32,8 @@ from common.device import KEY, has_plain_key
 from common.errors import ConfigurationError
 from common.identity import AUTHORITIES, CERTIFICATE, Identity
 from common.invitation import Invitation, read_code
-from common.key_commands import add_key_commands
-from common.option_values import check_key_size, demand_one_pin, parse_pin, parser
+from common.key_commands import KeySizeOption, add_key_commands
+from common.option_values import demand_one_pin, parse_pin, parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.registrar_client import RegistrarClient
 from common.session import Session
@@ -92,14 +92,6 @@ ImageIdArgument = Annotated[
         parser=read_image_id,
         help="As post, outbox and list print it.",
         autocompletion=offering("images"),
-    ),
-]
-
-
-KeySizeOption = Annotated[
-    int,
-    option(
-        "--key-size", metavar="BITS", help="RSA bits of a new key: 2048, 3072 or 4096.", callback=parser(check_key_size)
     ),
 ]
 
@@ -259,7 +251,7 @@ def _new_passphrase(home: Path, passphrases: Passphrases) -> bytes | None:
     if has_plain_key(home):
         raise ConfigurationError(
             f"the key in {home} has no passphrase",
-            hint="set one first: publisher passphrase, or subscriber passphrase",
+            hint="set one first: publisher passphrase",
             code="key_exists",
         )
     return None if (home / KEY).exists() else passphrases.new()

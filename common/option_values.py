@@ -40,7 +40,9 @@ def parser(check: Callable[_Arguments, _Parsed]) -> Callable[_Arguments, _Parsed
 def parse_fingerprint(text: str) -> str:
     """Return the fingerprint that ``text`` is; raises ConfigurationError."""
     if not _FINGERPRINT.fullmatch(text):
-        raise ConfigurationError(f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits, as whoami prints it")
+        raise ConfigurationError(
+            f"{text!r} cannot be a fingerprint: it has 64 hexadecimal digits", hint="copy it as `whoami` prints it"
+        )
     return text
 
 
@@ -54,7 +56,7 @@ def parse_pin(text: str) -> str:
     if not _FINGERPRINT.fullmatch(pin):
         raise ConfigurationError(
             "the fingerprint is not 64 hexadecimal digits, nor 24 words",
-            hint="copy the whole line that registrar fingerprint prints, or the one that it prints with --words",
+            hint="copy the whole line that `registrar fingerprint` prints, or the one that it prints with --words",
             code="invalid_pin",
         )
     return pin

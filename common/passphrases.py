@@ -76,7 +76,7 @@ def _check(passphrase: bytes) -> bytes:
     if len(passphrase) > LONGEST_PASSPHRASE:
         raise ConfigurationError(
             f"the passphrase is longer than {LONGEST_PASSPHRASE:,} bytes",
-            hint="the first line of its file counts",
+            hint="use a shorter one; of a file the first line counts",
             code="passphrase_too_long",
         )
     return passphrase

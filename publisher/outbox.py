@@ -91,7 +91,9 @@ class Outbox:
             fcntl.flock(lock, fcntl.LOCK_SH)
 
     def _clear_up(self) -> None:
-        interrupted = SealcastError("the command was interrupted before the image was sealed", code=INTERRUPTED_CODE)
+        interrupted = SealcastError(
+            "the command was interrupted before the image was sealed", hint="post it again", code=INTERRUPTED_CODE
+        )
         for item in self.items(State.WRITING):
             self._path(item.topic.image_id).unlink(missing_ok=True)
             self.settle(item, State.FAILED, item.added_at, interrupted)

@@ -72,7 +72,9 @@ class Accounts:
                 session.add(AccountRow(user_name=user, password_hash=password_hash, created_at=now))
                 audit.append(session, "registered", user, now, invitation=invitation and token_id(invitation))
         except IntegrityError as error:
-            raise RefusedError(f"the user name {user!r} is taken", code="user_exists") from error
+            raise RefusedError(
+                f"the user name {user!r} is taken", hint="choose another user name", code="user_exists"
+            ) from error
 
     def password_hash(self, user: str) -> str | None:
         """Return the hash of the user's password, or None for an unknown user; no password lets in who is revoked."""
@@ -92,7 +94,9 @@ class Accounts:
         with transaction(self._engine) as session:
             account = find_account(session, user)
             if account.revoked_at is not None:
-                raise RefusedError(f"{user} is not a member any more", code="revoked")
+                raise RefusedError(
+                    f"{user} is not a member any more", hint="ask whoever runs the registrar", code="revoked"
+                )
             add_reset(session, code, user, now=now, expires_at=expires_at)
             if lock:
                 account.password_hash = LOCKED
@@ -136,7 +140,9 @@ class Accounts:
         with transaction(self._engine) as session:
             account = session.get(AccountRow, user, with_for_update=True)
             if account is None or account.revoked_at is not None:
-                raise RefusedError(f"{user} is not a member any more", code="revoked")
+                raise RefusedError(
+                    f"{user} is not a member any more", hint="ask whoever runs the registrar", code="revoked"
+                )
             if predecessor is not None:
                 # It was in good standing when the request was looked at, which is a while ago.
                 demand_certificate_standing(session, user, certificates.fingerprint(predecessor))

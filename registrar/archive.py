@@ -149,7 +149,7 @@ class FolderArchive:
         try:
             return self._place(image_id).open("rb")
         except FileNotFoundError as error:
-            raise RefusedError("there is no such image in the archive", code="unknown_image") from error
+            raise RefusedError("there is no such image", hint="check the image id", code="unknown_image") from error
 
 
 @contextlib.contextmanager

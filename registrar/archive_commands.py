@@ -89,7 +89,11 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
             young=verification.young,
         )
         if unmended or lost:
-            hint = "run it with --repair, and with --backup FOLDER where there is a backup" if unmended else None
+            hint = (
+                "run it with --repair, and with --backup FOLDER where there is a backup"
+                if unmended
+                else "post them again, who has them"
+            )
             raise SealcastError(f"images are not as they should be: {unmended + lost}", hint=hint, code="damaged")
 
     @app.command("backup")
@@ -124,7 +128,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         if left_out:
             raise SealcastError(
                 f"images are missing or damaged, so they are not in the backup: {left_out}",
-                hint="see registrar verify",
+                hint="see `registrar verify`",
                 code="damaged",
             )
 

@@ -35,7 +35,9 @@ def read_head(path: Path, registrar: x509.Certificate) -> AuditHead:
     try:
         return _open(path.read_bytes(), registrar)
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {reason(error)}", code="unreadable") from error
+        raise ConfigurationError(
+            f"cannot read {path}: {reason(error)}", hint="check --head", code="unreadable"
+        ) from error
     except VerificationError as error:
         raise ConfigurationError(
             f"{path} holds no head that this registrar has signed",

@@ -98,7 +98,11 @@ def _copy_files(source: Path, target: Path) -> None:
         try:
             write_private(target / name, (source / name).read_bytes())
         except OSError as error:
-            raise ConfigurationError(f"cannot read {source / name}: {reason(error)}", code="unreadable") from error
+            raise ConfigurationError(
+                f"cannot read {source / name}: {reason(error)}",
+                hint="mend its permissions, or name another backup",
+                code="unreadable",
+            ) from error
 
 
 def _forget_places(settings: Path) -> None:

@@ -134,5 +134,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
         raise
     except (DBAPIError, PoolTimeoutError) as error:
         raise RefusedError(
-            "the registrar's database does not answer", code="unavailable", retry_after=_RETRY_AFTER_SECONDS
+            "the registrar's database does not answer",
+            hint="try again in a few seconds",
+            code="unavailable",
+            retry_after=_RETRY_AFTER_SECONDS,
         ) from error

@@ -83,7 +83,7 @@ class Deletions:
 def demand_not_deleted(session: Session, user: str) -> None:
     """Raise RefusedError, ``revoked``, in a transaction that would give something to an account that was deleted."""
     if _deleted_at(session, user) is not None:
-        raise RefusedError(f"{user} is not a member any more", code="revoked")
+        raise RefusedError(f"{user} is not a member any more", hint="ask whoever runs the registrar", code="revoked")
 
 
 def _deleted_at(session: Session, user: str) -> dt.datetime | None:

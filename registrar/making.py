@@ -76,7 +76,7 @@ def refuse_initialised(home: Path) -> None:
     if not is_unfinished(home) and any((home / name).exists() for name in (ISSUING, REGISTRAR_KEY)):
         raise ConfigurationError(
             f"there is a certificate authority in {home} already",
-            hint="every member's certificate depends on it; name another folder with --home",
+            hint="name another folder with --home: every member's certificate depends on this one",
             code="already_initialised",
         )
 

@@ -94,7 +94,7 @@ def read_fresh(json: bytes, *, topic: str, operation: str, settings: Settings, n
     except VerificationError as error:
         raise RefusedError(
             "the registrar does not understand the request",
-            hint="client and registrar may be of different versions",
+            hint="bring this device and the registrar to the same version",
             code="invalid_request",
         ) from error
     if request.topic != topic or request.operation != operation:

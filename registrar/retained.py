@@ -113,7 +113,9 @@ def _publish(session: Session, publications: Iterable[Publication], rate: int) -
             try:
                 delivered.result(_LONGEST_SILENCE)
             except TimeoutError:
-                raise SessionError("the broker does not acknowledge", code="broker_silent") from None
+                raise SessionError(
+                    "the broker does not acknowledge", hint="see the broker's log", code="broker_silent"
+                ) from None
         count += len(chunk)
         time.sleep(max(0.0, begin + len(chunk) / rate - time.monotonic()))
     return count

@@ -89,7 +89,7 @@ class Revocations:
             if not freed and (fingerprint is not None or account.revoked_at is None):
                 raise RefusedError(
                     f"{user} is not revoked" if fingerprint is None else "the device is not on hold",
-                    hint="a device that was revoked otherwise logs in again: publisher register NAME",
+                    hint="have a device that was revoked for good log in again: publisher register NAME",
                     code="not_revoked",
                 )
             if fingerprint is None:

@@ -46,7 +46,9 @@ class Command:
         try:
             words = shlex.split(text)
         except ValueError as error:
-            raise ConfigurationError(f"{text!r} cannot be a command: {str(error).lower()}") from error
+            raise ConfigurationError(
+                f"{text!r} cannot be a command: {str(error).lower()}", hint="quote it as in a shell"
+            ) from error
         if not words:
             raise ConfigurationError("the command is empty", hint="name a program, and what comes before the image")
         return cls(tuple(words))

@@ -155,7 +155,7 @@ class Obtainer:
             if key.image_id == image_id:
                 return unwrap_key(key.encrypted_key, self._identity.key)
         if any(refused.code == "unknown_image" for refused in released.refused):
-            raise RefusedError("there is no such image", code="unknown_image")
+            raise RefusedError("there is no such image", hint="check the image id", code="unknown_image")
         return None
 
 

@@ -83,7 +83,7 @@ def make_proof(entry: Entry, ledger: Ledger, trust: Trust, *, maximum_size: int)
     if entry.path is None:
         raise ConfigurationError(
             "the image was refused, so there is nothing to prove",
-            hint="subscriber list shows what was saved",
+            hint="see `subscriber list` for what was saved",
             code="no_proof",
         )
     signature = ledger.signature(entry.owner, entry.image_id)

@@ -208,7 +208,7 @@ def _find(image: str, ledger: Ledger) -> Entry:
     saved = [entry for entry in entries if entry.outcome == SAVED and not entry.is_replaced]
     if len(saved) != 1:
         what = "several owners' images have this id" if saved else f"no image was saved here as {image}"
-        raise ConfigurationError(what, hint="give the id, or the file, that subscriber list shows", code="no_proof")
+        raise ConfigurationError(what, hint="give the id, or the file, that `subscriber list` shows", code="no_proof")
     return saved[0]
 
 

@@ -130,7 +130,7 @@ def _media_type(data: bytes) -> MediaType:
     raise ImageError(
         "this is no image of a known kind",
         code="not_an_image",
-        hint="PNG, JPEG, WebP, GIF, TIFF, AVIF and BMP are known: save anything else, such as HEIC, as one of these",
+        hint="save it as PNG, JPEG, WebP, GIF, TIFF, AVIF or BMP first; other kinds, such as HEIC, are not known",
     )
 
 

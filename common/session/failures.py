@@ -32,7 +32,7 @@ def closed(address: Address) -> SessionError:
     """Return what to say where the connection has ended before its CONNACK."""
     return SessionError(
         f"the broker at {address} closed the connection",
-        hint="your certificate may be expired or revoked, or the port is another door; see whoami",
+        hint="see `whoami`: the certificate may be expired or revoked; or check --port, which may be another door",
         code="connection_closed",
     )
 

@@ -127,7 +127,7 @@ def refusal(reason: ReasonCode | None) -> RefusedError | None:
         return None
     return RefusedError(
         f"the broker refused: {str(reason).lower()}",
-        hint="the topic may belong to someone else, or the message may be larger than the broker takes",
+        hint="see the broker's log: the topic may be somebody else's, or the message larger than the broker takes",
         code="refused_by_broker",
     )
 

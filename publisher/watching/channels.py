@@ -30,7 +30,7 @@ def channel_of(path: PurePosixPath, otherwise: str) -> str:
         raise ImageError(
             f"its folder, {'/'.join(folders)}, makes no channel",
             code=NO_CHANNEL_CODE,
-            hint="a channel is one to four words of up to 32 letters a to z, digits and hyphens; rename the folder",
+            hint="rename the folder: a channel is one to four words of up to 32 letters a to z, digits and hyphens",
         ) from error
 
 

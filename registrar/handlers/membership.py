@@ -62,6 +62,6 @@ def wrong_password() -> RefusedError:
     """Return the refusal of a member who does not know the password of today."""
     return RefusedError(
         "the password is wrong",
-        hint="whoever runs the registrar can let you set a new one (registrar reset)",
+        hint="try again, or ask whoever runs the registrar for a code to set a new one (registrar reset)",
         code="login_failed",
     )

@@ -56,7 +56,7 @@ class Receipting(Stores):
         if record is None:
             raise gone(self.catalogue, request.image_id, user)
         if record.owner != user:
-            raise RefusedError("the image is not yours", code="not_owner")
+            raise RefusedError("the image is not yours", hint="ask its owner", code="not_owner")
         readers = self.receipt_store.readers(record.image_id, now)
         page = self.receipt_store.page(record.image_id, request.mark, messages.LONGEST_PAGE)
         result = messages.ReceiptsResult(

@@ -62,7 +62,7 @@ class Storing(Stores):
         """Remove an image of the user's from archive and broker; one that never came shall not come any more."""
         record = self.catalogue.get(request.image_id)
         if record is not None and record.owner != user:
-            raise RefusedError("the image is not yours", code="not_owner")
+            raise RefusedError("the image is not yours", hint="ask its owner to remove it", code="not_owner")
         channel = record.channel if record else None
         removal = self.catalogue.remove(
             Removal(request.image_id, user, channel, "removed", now, settled=channel is None)

@@ -85,7 +85,7 @@ class Files:
     async def _entry(self, request: Request) -> Entry:
         entry = await run_in_threadpool(self._find, request.path_params["owner"], request.path_params["image_id"])
         if entry is None:
-            raise ImageError("there is no such image", code="unknown_image")
+            raise ImageError("there is no such image", hint="check the image id", code="unknown_image")
         return entry
 
     def _find(self, owner: str, text: str) -> Entry | None:

@@ -51,7 +51,7 @@ class Thumbnails:
         """Return the thumbnail of an image and keep it; raises ImageError where there is none of it."""
         digest = str(entry.sha256)
         if digest in self._impossible:
-            raise ImageError("there is no thumbnail of this image")
+            raise ImageError("there is no thumbnail of this image", hint="open the image itself")
         try:
             thumbnail = self._decode(image)
         except ImageError:
