@@ -51,7 +51,8 @@ def parse_pin(text: str) -> str:
     pin = text.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
     if _FINGERPRINT.fullmatch(pin):
         return pin
-    if "".join(text.split()).isalpha():
+    words = text.split()
+    if len(words) > 1 and "".join(words).isalpha():
         pin = from_words(text).hex()
     if not _FINGERPRINT.fullmatch(pin):
         raise ConfigurationError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from system import PATIENCE
 
 from common import topics
 from common.connection import verified_context
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 LONGEST = 5.0  # seconds that a revoked member may go on, as was promised
-SLACK = 10.0  # of a machine that is busy with other tests
+SLACK = PATIENCE  # of a machine that is busy with other tests; benchmarks/ measures the promise
 
 
 class Mallory:

@@ -7,10 +7,10 @@ import datetime as dt
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from system import free_ports, wait_until
+from system import PATIENCE, free_ports, wait_until
 
 from common import certificates, keys, topics
 from common.arrivals import Connected, Message
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = dt.datetime.now(dt.UTC)
-QUICK = SessionOptions(connect_timeout=1, reply_timeout=1, longest_reconnect_wait=1)
-LASTING = SessionOptions(expiry=600, manual_acknowledgement=True, longest_reconnect_wait=1)
+PATIENT = SessionOptions(connect_timeout=PATIENCE)
+QUICK = replace(PATIENT, connect_timeout=3, reply_timeout=1, longest_reconnect_wait=1)
+LASTING = replace(PATIENT, expiry=600, manual_acknowledgement=True, longest_reconnect_wait=1)
 ONE, OTHER = "a" * 32 + "-one", "b" * 32 + "-other"
 HERE = f"{topics.PREFIX}/announcements/alice/public"
 REQUEST = topics.request("members", "alice", ONE)
@@ -73,7 +74,7 @@ class RealBroker:
     def end(self, *, by_force: bool = True) -> None:
         if self.process is not None:
             (self.process.kill if by_force else self.process.terminate)()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
 
     def credentials(self, user: str) -> tuple[Path, Path]:
         """Return certificate and key: the registrar's, who may write and read everything, or a member's."""
@@ -89,7 +90,7 @@ class RealBroker:
 
     def connect(self, client_id: str, options: SessionOptions | None = None, *, user: str = "registrar") -> Session:
         context = verified_context((self.home / authority.ROOT).read_bytes(), *self.credentials(user))
-        return Session(Address("localhost", self.doors.port), client_id, context, options)
+        return Session(Address("localhost", self.doors.port), client_id, context, options or PATIENT)
 
 
 def until(session: Session, word: str) -> list[Message]:
@@ -98,7 +99,7 @@ def until(session: Session, word: str) -> list[Message]:
     session.subscribe(mark)
     session.publish(mark, word.encode())
     found: list[Message] = []
-    while (arrived := session.receive(timeout=10)) is not None:
+    while (arrived := session.receive(timeout=PATIENCE)) is not None:
         if isinstance(arrived, Message):
             if arrived.topic == mark:
                 session.acknowledge(arrived)
@@ -108,7 +109,7 @@ def until(session: Session, word: str) -> list[Message]:
 
 
 def next_message(session: Session) -> Message:
-    while not isinstance(arrived := session.receive(timeout=30), Message):
+    while not isinstance(arrived := session.receive(timeout=PATIENCE), Message):
         assert arrived is not None, "nothing arrives"
     return arrived
 
@@ -119,9 +120,9 @@ def payloads(session: Session, word: str = "now") -> list[bytes]:
 
 def answer(session: Session, count: int = 1) -> None:
     for _ in range(count):
-        request = session.receive(timeout=10)
+        request = session.receive(timeout=PATIENCE)
         while isinstance(request, Connected):
-            request = session.receive(timeout=10)
+            request = session.receive(timeout=PATIENCE)
         assert isinstance(request, Message)
         assert request.response_topic is not None
         # What is no answer to it comes first.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from system import System
 
-# For what does not answer: long enough for an answer, short enough to wait for it.
-SHORT = {"SEALCAST_CONNECT_TIMEOUT": "1", "SEALCAST_REPLY_TIMEOUT": "1"}
+# For what does not answer, to be waited for; what does answer meanwhile, such as a broker, has time enough.
+SHORT = {"SEALCAST_REPLY_TIMEOUT": "3"}
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], error: str, hint: str, *, exit_code: int = 1) -> None:

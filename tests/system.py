@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -19,18 +20,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PASSWORD = "seven quiet boats at dusk"
-PATIENCE = 60.0  # seconds; how long a test waits for what should come at once
+PATIENCE = 120.0  # seconds; how long a test waits for what should come at once, on a machine that is busy
 ROOT = Path(__file__).parent.parent
 KEY_SIZE = "2048"  # the smallest that is allowed: tests make many keys
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports that no other worker of pytest takes, and no connection: those are given ports from 32768 on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(10_000 + worker, 32_000, _MOST_WORKERS)
+    # Who tests something else on this machine begins elsewhere.
+    begin = os.getpid() % len(ports)
+    return itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+_MOST_WORKERS = 16
+_PORTS = _ports()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return ports on loopback that nobody listens on, and that stay free until a test takes them."""
+    return list(itertools.islice(filter(_is_free, _PORTS), count))
 
 
 def clean_environment() -> dict[str, str]:

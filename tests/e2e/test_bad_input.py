@@ -190,7 +190,7 @@ def test_another_service_on_the_port_is_explained(system: System, home: Path) ->
         talks = register(system, home, *pin, "--enrol-port", str(port))
     assert_refused(talks, "no TLS 1.3 session", "check --port and --enrol-port")
     with listener(b"") as port:
-        silent = register(system, home, *pin, "--enrol-port", str(port), **SHORT)
+        silent = register(system, home, *pin, "--enrol-port", str(port), SEALCAST_CONNECT_TIMEOUT="1")
     assert_refused(silent, "does not answer", "check --broker")
 
 

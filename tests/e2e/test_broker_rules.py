@@ -111,7 +111,7 @@ def test_writing(doorway: Doorway, who: str) -> None:
     with doorway.session(who) as session:
         for topic, _, _ in RULES:
             with contextlib.suppress(RefusedError):
-                session.publish(topic, b"x").result(10)
+                session.publish(topic, b"x").result(60)
                 allowed.add(topic)
     assert allowed == {topic for topic, writers, _ in RULES if who in writers}
 
@@ -124,9 +124,9 @@ def test_reading(doorway: Doorway) -> None:
             session.follow(topics.TRUST_CA)
         for topic, writers, _ in RULES:
             if writers and topic != topics.TRUST_CA:
-                sessions["registrar"].publish(topic, b"y", correlation=b"z").result(10)
+                sessions["registrar"].publish(topic, b"y", correlation=b"z").result(60)
         # Everyone may read this one; what was sent before it has arrived before it.
-        sessions["registrar"].publish(topics.TRUST_CA, b"end").result(10)
+        sessions["registrar"].publish(topics.TRUST_CA, b"end").result(60)
         for who, session in sessions.items():
             assert session.latest(topics.TRUST_CA) == b"end"
             read = {arrived.topic for arrived in drain(session)}
@@ -150,10 +150,10 @@ def test_a_reply_reaches_its_client_alone(doorway: Doorway) -> None:
         for session in (bob, alice):
             session.subscribe(f"{topics.PREFIX}/replies/#")
         bob.follow(topics.reply(bob.client_id, "fetch"))
-        registrar.publish(topics.reply(bob.client_id, "fetch"), b"for bob").result(10)
+        registrar.publish(topics.reply(bob.client_id, "fetch"), b"for bob").result(60)
         assert bob.latest(topics.reply(bob.client_id, "fetch")) == b"for bob"
         alice.follow(topics.TRUST_CRL)
-        registrar.publish(topics.TRUST_CRL, b"end").result(10)
+        registrar.publish(topics.TRUST_CRL, b"end").result(60)
         assert alice.latest(topics.TRUST_CRL) == b"end"
         assert drain(alice) == []
 
@@ -166,7 +166,7 @@ def test_who_connects_and_how_is_for_the_registrar_alone(doorway: Doorway) -> No
             session.subscribe(topics.BROKER_LOG, "$SYS/#")
             session.follow(topics.TRUST_CRL)
         with doorway.session("bob") as bob:
-            sessions["registrar"].publish(topics.TRUST_CRL, b"end").result(10)
+            sessions["registrar"].publish(topics.TRUST_CRL, b"end").result(60)
         for session in sessions.values():
             assert session.latest(topics.TRUST_CRL) == b"end"
         read = {who: b"".join(message.payload for message in drain(session)) for who, session in sessions.items()}
@@ -235,4 +235,4 @@ def test_every_retained_message_comes_however_many_there_are(doorway: Doorway) -
 
 def retain_all(session: Session, messages: Mapping[str, bytes]) -> None:
     for outcome in [session.publish(topic, payload, retain=True) for topic, payload in messages.items()]:
-        outcome.result(30)
+        outcome.result(60)

@@ -76,7 +76,7 @@ def is_kept(system: System, client_id: str) -> bool:
     root, certificate, key = (system.home / name for name in (ROOT, REGISTRAR, REGISTRAR_KEY))
     context = verified_context(root.read_bytes(), certificate, key)
     with Session(Address("localhost", system.port), client_id, context, SessionOptions(expiry=60)) as session:
-        connected = session.receive(timeout=10)
+        connected = session.receive(timeout=60)
     assert isinstance(connected, Connected)
     return connected.resumed
 

@@ -89,6 +89,7 @@ def test_every_member_hears_and_saves_the_very_bytes(system: System, photograph:
             }
             saved = receiving.next()
             assert (saved["event"], saved["sha256"], saved["name"]) == ("saved", expected, "kyle.jpg")
+            assert receiving.stop() == 0  # by then it has tidied up
     path = bob / "inbox" / "alice" / "kyle.jpg"
     assert path.read_bytes() == photograph.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -157,6 +158,7 @@ def test_images_come_while_the_reader_is_away_once_each(system: System, photogra
         # Nothing is saved a second time: the next event is of the next image.
         assert receiving.wait_for("NEW_IMAGE", owner="ida-1")["image_id"] == more["image_id"]
         receiving.wait_for("saved", owner="ida-1")
+        assert receiving.stop() == 0  # by then it has tidied up
     assert len(list((reader / "inbox" / "ida-1").iterdir())) == len(stored) + 1
 
 

@@ -37,9 +37,9 @@ def session_of(system: System, home: Path | None, client_id: str) -> Session:
 
 def throw(session: Session, topic: str, qos: int, payload: bytes = b"junk") -> None:
     if qos:
-        session.publish(topic, payload, user_properties=JUNK[qos]).result(30)
+        session.publish(topic, payload, user_properties=JUNK[qos]).result(60)
     else:
-        session._client.publish(topic, payload, 0).wait_for_publish(30)  # noqa: SLF001 - the session itself sends no QoS 0
+        session._client.publish(topic, payload, 0).wait_for_publish(60)  # noqa: SLF001 - the session itself sends no QoS 0
 
 
 @pytest.mark.parametrize("qos", JUNK)
@@ -77,12 +77,12 @@ def test_nothing_comes_from_the_enrolment_door_to_the_members_session(system: Sy
         session_of(system, None, client_id) as stranger,
     ):
         registrar.subscribe(*map(topics.all_requests, ("members", "release", "fetch", "renew")))
-        stranger.publish(topics.enrolment(client_id), b"junk").result(30)
+        stranger.publish(topics.enrolment(client_id), b"junk").result(60)
         expected = topics.request("members", "alice", secrets.token_hex(16))
-        registrar.publish(expected, b"twin").result(30)
-        arrived = registrar.receive(10)
+        registrar.publish(expected, b"twin").result(60)
+        arrived = registrar.receive(60)
         while arrived is not None and not hasattr(arrived, "topic"):
-            arrived = registrar.receive(10)
+            arrived = registrar.receive(60)
         assert getattr(arrived, "topic", None) == expected
 
 

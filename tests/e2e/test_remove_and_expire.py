@@ -106,11 +106,18 @@ def test_what_cannot_be_an_image_id_is_wrong_usage(owner: Path, image_id: str) -
     assert_refused(remove(owner, image_id), "cannot be an image id", "see publisher remove --help", exit_code=2)
 
 
+def post_for_moments(owner: Path) -> dict[str, Any]:
+    """Post an image that lives for as few seconds as the way to the registrar takes, on a machine that may be busy."""
+    for exponent in range(1, 7):
+        done = run("publisher", "post", CHELSEA, "--expires", f"{2**exponent}s", "--home", owner, "--json")
+        if done.returncode == 0:
+            return lines(done)[0]
+    raise AssertionError(done.stderr)
+
+
 def test_an_image_that_expires_goes_by_itself(system: System, owner: Path) -> None:
-    short, long = (
-        system.post(owner, CHELSEA, "--channel", "expiring", "--expires", lifetime)[0] for lifetime in ("2s", "1w")
-    )
-    assert is_stored(system, long["image_id"])
+    (long,) = system.post(owner, CHELSEA, "--expires", "1w")
+    short = post_for_moments(owner)
     wait_until(lambda: not is_stored(system, short["image_id"]), "gone")
     assert is_stored(system, long["image_id"])
 

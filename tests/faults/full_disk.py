@@ -73,6 +73,6 @@ def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
         yield SmallDisk(inside, enter)
     finally:
         keeper.stdin.close()
-        keeper.wait(10)
+        keeper.wait(60)
         keeper.stdout.close()
         keeper.stderr.close()

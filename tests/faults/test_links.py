@@ -72,7 +72,7 @@ def test_forty_megabytes_over_a_link_that_is_cut_five_times_arrive_once(sweep: S
 @pytest.mark.parametrize("sweep", range(1), indirect=True)
 def test_a_slow_reader_keeps_no_other_waiting(sweep: Sweep) -> None:
     slow, saved = sweep.links["bob"], len(sweep.oracle.posted)
-    slow.delay = 0.1  # of each 32 KiB
+    slow.delay = 1  # of each 32 KiB: minutes for all of it, had it to come that way
     posting = sweep.installation.make_posting("alice", count=5, size=MEGABYTE)
     assert posting.program.run() == 0, posting.program.errors
     wait_until(lambda: sweep.oracle.count("carol") == saved + 5, "all at the other reader")

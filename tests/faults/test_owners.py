@@ -43,9 +43,9 @@ def test_an_owner_killed_in_an_upload_posts_each_image_once(sweep: Sweep) -> Non
 def test_an_owner_killed_before_its_acknowledgement_posts_each_image_once(sweep: Sweep) -> None:
     posting = sweep.installation.make_posting("alice", size=SIZE)
     link = sweep.links["alice"]
+    cuts = link.cuts
     link.cut_after("up", SIZE + 10_000)  # all of it, and the handshakes before it
     posting.program.start()
-    cuts = link.cuts
     wait_until(lambda: link.cuts > cuts, "the cut")
     posting.program.kill()
     sweep.installation.complete(posting)

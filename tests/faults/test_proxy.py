@@ -60,7 +60,7 @@ def _send(connection: socket.socket, count: int) -> None:
 
 
 def connect(link: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", link.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", link.port), timeout=60)
 
 
 def test_a_whole_link_carries_everything(link: Proxy) -> None:
@@ -99,7 +99,7 @@ def test_nothing_comes_through_a_partition_until_it_is_healed(link: Proxy) -> No
         with pytest.raises(TimeoutError):
             connection.recv(10)
         link.heal()
-        connection.settimeout(10)
+        connection.settimeout(60)
         assert connection.recv(10) == b"later"
 
 

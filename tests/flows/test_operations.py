@@ -78,7 +78,7 @@ def test_two_who_register_one_name_at_once(
         found = look_up(accounts, user)
         if threading.get_ident() not in looked:
             looked.add(threading.get_ident())
-            both_have_looked.wait(10)
+            both_have_looked.wait(60)
         return found
 
     monkeypatch.setattr(Accounts, "password_hash", look_up_together)

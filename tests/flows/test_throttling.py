@@ -218,6 +218,6 @@ def test_who_finds_the_queue_full_has_not_used_up_an_attempt(tmp_path: Path) -> 
         busy = [door.knock("alice", PASSWORD, key=known)[0] for _ in range(7)]
         ended.set()
         for one in filling:
-            one.result(30)
+            one.result(60)
         assert busy == ["busy"] * 7
         assert door.knock("alice", PASSWORD, key=known) == IN

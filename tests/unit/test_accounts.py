@@ -80,7 +80,7 @@ def test_of_many_who_register_one_name_at_once_one_has_it(engine: Engine) -> Non
     accounts, together = Accounts(engine), threading.Barrier(8)
 
     def register(number: int) -> str:
-        together.wait(10)
+        together.wait(60)
         try:
             accounts.create("alice", f"hash {number}", NOW)
         except RefusedError as error:
@@ -129,7 +129,7 @@ def test_of_two_users_who_claim_one_key_at_once_one_has_it(accounts: Accounts) -
 
     def claim(user: str) -> str:
         certificate = certify(user, KEYS[0])
-        together.wait(10)
+        together.wait(60)
         try:
             accounts.add_certificate(user, certificate, NOW)
         except RefusedError as error:

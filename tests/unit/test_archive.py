@@ -86,7 +86,7 @@ def test_of_different_images_put_at_once_one_has_the_id(archive: FolderArchive, 
 
     def put(number: int) -> bytes | str:
         sealed = bytes([number]) * 1000
-        together.wait(10)
+        together.wait(60)
         try:
             archive.put(image_id, sealed)
         except RefusedError as error:

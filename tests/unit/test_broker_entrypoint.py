@@ -53,6 +53,6 @@ def test_the_log_is_masked_and_signals_reach_mosquitto(tmp_path: Path, *, with_s
             wait_until(lambda: "reread by" in written.read_text(), "the list is read again")
     finally:
         process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 7
+    assert process.wait(60) == 7
     wait_until(lambda: "as …-one (p5, c1, k60, u'bob')." in written.read_text(), "the log is passed on")
     assert SECRET not in written.read_text()

@@ -102,7 +102,7 @@ def test_of_different_images_added_at_once_one_has_the_id(catalogue: Catalogue) 
     image_id, together = new_image_id(NOW), threading.Barrier(6)
 
     def add_one(number: int) -> Record | str:
-        together.wait(10)
+        together.wait(60)
         try:
             return add(catalogue, make_record(image_id, sha256_sealed=f"{number:064x}"))
         except RefusedError as error:

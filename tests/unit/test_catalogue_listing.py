@@ -114,11 +114,11 @@ def test_whoever_goes_by_marks_misses_nothing_that_is_stored_meanwhile(catalogue
     together, done = threading.Barrier(5), threading.Event()
 
     def store_some() -> list[Record]:
-        together.wait(10)
+        together.wait(60)
         return [store(catalogue) for _ in range(15)]
 
     def follow() -> list[Record]:
-        together.wait(10)
+        together.wait(60)
         found: list[Record] = []
         mark = None
         for _ in range(10_000):

@@ -56,18 +56,18 @@ def test_senders_and_acknowledgements_in_many_threads() -> None:
     start = threading.Barrier(2)
 
     def send() -> list[Future[bool]]:
-        start.wait(10)
+        start.wait(60)
         return [outcomes.of(packet_id) for packet_id in range(count)]
 
     def acknowledge() -> None:
-        start.wait(10)
+        start.wait(60)
         for packet_id in range(count):
             outcomes.conclude(packet_id, None)
 
     with ThreadPoolExecutor(2) as pool:
         sending, acknowledging = pool.submit(send), pool.submit(acknowledge)
-        acknowledging.result(10)
-        assert [future.result(10) for future in sending.result(10)] == [True] * count
+        acknowledging.result(60)
+        assert [future.result(60) for future in sending.result(60)] == [True] * count
 
 
 def test_only_the_first_outcome_counts() -> None:

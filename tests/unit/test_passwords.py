@@ -127,19 +127,19 @@ def test_the_pool_does_what_there_is_room_for_and_refuses_the_rest() -> None:
 
     def wait() -> str:
         started.set()
-        assert go.wait(30)
+        assert go.wait(60)
         return "done"
 
     pool = PasswordPool(Settings(password_queue=2))
     futures = [pool.submit(lambda: wait)]
-    assert started.wait(30)
+    assert started.wait(60)
     futures += [pool.submit(lambda: wait) for _ in range(2)]
     with pytest.raises(RefusedError) as caught:
         pool.submit(lambda: wait)
     assert caught.value.code == "busy"
     assert caught.value.retry_after
     go.set()
-    assert [future.result(30) for future in futures] == ["done"] * 3
+    assert [future.result(60) for future in futures] == ["done"] * 3
     pool.close()
 
 
@@ -147,7 +147,7 @@ def test_the_pool_has_room_again_after_work_that_failed() -> None:
     pool = PasswordPool(Settings(password_queue=0))
     for _ in range(3):
         with pytest.raises(ValueError, match="nothing"):
-            pool.submit(lambda: partial(int, "nothing")).result(30)
+            pool.submit(lambda: partial(int, "nothing")).result(60)
     pool.close()
 
 

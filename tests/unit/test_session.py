@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from flows.simulator import Broker, SimulatedSession
 from real_broker import HERE, LASTING, ONE, OTHER, QUICK, REQUEST, RealBroker, answer, next_message, payloads, until
+from system import PATIENCE
 
 from common import topics
 from common.arrivals import Connected, Message
@@ -36,7 +37,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Session]]:
     with real.connect("f" * 32 + "-clearing") as session:
         session.subscribe(f"{topics.PREFIX}/#")
         for topic in {message.topic for message in until(session, "end") if message.retained}:
-            session.publish(topic, b"", retain=True).result(10)
+            session.publish(topic, b"", retain=True).result(PATIENCE)
     for client_id in (ONE, OTHER):
         with real.connect(client_id):
             pass
@@ -62,24 +63,24 @@ def test_a_filter_takes_its_topics_and_no_others(connect: Callable[..., Session]
         with connect(ONE) as reader, connect(OTHER) as writer:
             reader.subscribe(topic_filter)
             for topic in sent:
-                writer.publish(topic, b"x").result(10)
+                writer.publish(topic, b"x").result(PATIENCE)
             assert [message.topic for message in until(reader, "now")] == expected
 
 
 def test_what_is_retained_comes_with_its_flag(connect: Callable[..., Session]) -> None:
     with connect(ONE) as reader, connect(OTHER) as writer:
-        writer.publish(f"{HERE}/kept", b"kept", retain=True).result(10)
-        writer.publish(f"{HERE}/passing", b"passing").result(10)
+        writer.publish(f"{HERE}/kept", b"kept", retain=True).result(PATIENCE)
+        writer.publish(f"{HERE}/passing", b"passing").result(PATIENCE)
         reader.subscribe(f"{HERE}/+")
-        writer.publish(f"{HERE}/passing", b"live").result(10)
-        writer.publish(f"{HERE}/kept", b"kept and live", retain=True).result(10)
+        writer.publish(f"{HERE}/passing", b"live").result(PATIENCE)
+        writer.publish(f"{HERE}/kept", b"kept and live", retain=True).result(PATIENCE)
         assert [(message.payload, message.retained) for message in until(reader, "now")] == [
             (b"kept", True),
             (b"live", False),
             (b"kept and live", True),
         ]
     with connect(ONE) as reader, connect(OTHER) as writer:
-        writer.publish(f"{HERE}/kept", b"", retain=True).result(10)
+        writer.publish(f"{HERE}/kept", b"", retain=True).result(PATIENCE)
         reader.subscribe(f"{HERE}/+")
         assert payloads(reader) == []
 
@@ -88,7 +89,7 @@ def test_what_is_retained_comes_with_each_subscription_unless_it_is_not_wanted(
     connect: Callable[..., Session],
 ) -> None:
     with connect(ONE) as reader, connect(OTHER) as writer:
-        writer.publish(f"{HERE}/kept", b"kept", retain=True).result(10)
+        writer.publish(f"{HERE}/kept", b"kept", retain=True).result(PATIENCE)
         reader.subscribe(f"{HERE}/+", retained=False)
         assert payloads(reader, "none") == []
         reader.subscribe(f"{HERE}/+")
@@ -103,17 +104,17 @@ def test_nothing_comes_after_unsubscribing(connect: Callable[..., Session]) -> N
         reader.unsubscribe(f"{HERE}/+", f"{HERE}/#")
         # Answered in order: when this one is, the other is done.
         reader.subscribe(f"{HERE}/elsewhere")
-        writer.publish(f"{HERE}/1", b"x").result(10)
+        writer.publish(f"{HERE}/1", b"x").result(PATIENCE)
         assert payloads(reader) == []
 
 
 def test_of_what_is_followed_only_the_latest_counts(connect: Callable[..., Session]) -> None:
     with connect(ONE) as reader, connect(OTHER) as writer:
-        writer.publish(topics.TRUST_CRL, b"first", retain=True).result(10)
+        writer.publish(topics.TRUST_CRL, b"first", retain=True).result(PATIENCE)
         reader.follow(topics.TRUST_CRL)
         assert reader.latest(topics.TRUST_CRL) == b"first"
         reader.subscribe(f"{topics.PREFIX}/#")
-        writer.publish(topics.TRUST_CRL, b"second", retain=True).result(10)
+        writer.publish(topics.TRUST_CRL, b"second", retain=True).result(PATIENCE)
         assert payloads(reader) == []
         assert reader.latest(topics.TRUST_CRL) == b"second"
 
@@ -138,7 +139,7 @@ def test_a_request_gets_its_own_answer(connect: Callable[..., Session]) -> None:
         }
         answer(answerer, len(asked))
         for word, reply in asked.items():
-            assert reply.result(10).payload == f"{word}+{word}".upper().encode()
+            assert reply.result(PATIENCE).payload == f"{word}+{word}".upper().encode()
         assert payloads(asker) == []
 
 
@@ -154,13 +155,13 @@ def test_what_is_not_acknowledged_comes_again(connect: Callable[..., Session]) -
     with connect(ONE, LASTING) as reader, connect(OTHER) as writer:
         reader.subscribe(f"{HERE}/+")
         for number in range(3):
-            writer.publish(f"{HERE}/{number}", str(number).encode()).result(10)
+            writer.publish(f"{HERE}/{number}", str(number).encode()).result(PATIENCE)
         first, second, third = until(reader, "now")
         assert (first.payload, third.payload) == (b"0", b"2")
         reader.acknowledge(second)
     with connect(ONE, LASTING) as reader, connect(OTHER) as writer:
-        assert reader.receive(timeout=10) == Connected(again=False, resumed=True)
-        writer.publish(f"{HERE}/3", b"3").result(10)
+        assert reader.receive(timeout=PATIENCE) == Connected(again=False, resumed=True)
+        writer.publish(f"{HERE}/3", b"3").result(PATIENCE)
         again = until(reader, "again")
         assert [message.payload for message in again] == [b"0", b"2", b"3"]
         for message in again:
@@ -173,7 +174,7 @@ def test_only_so_much_comes_unacknowledged(connect: Callable[..., Session]) -> N
     with connect(ONE, LASTING) as reader, connect(OTHER) as writer:
         reader.subscribe(f"{HERE}/+")
         for number in range(25):
-            writer.publish(f"{HERE}/{number}", str(number).encode()).result(10)
+            writer.publish(f"{HERE}/{number}", str(number).encode()).result(PATIENCE)
         window = [next_message(reader) for _ in range(20)]
         assert reader.receive(timeout=0.5) is None
         reader.acknowledge(window[0])
@@ -189,7 +190,7 @@ def test_another_session_at_the_same_door(connect: Callable[..., Session]) -> No
     with connect(ONE) as reader, reader.beside(OTHER, QUICK) as writer:
         assert writer.client_id == OTHER
         reader.subscribe(f"{HERE}/+")
-        writer.publish(f"{HERE}/1", b"x").result(10)
+        writer.publish(f"{HERE}/1", b"x").result(PATIENCE)
         assert payloads(reader) == [b"x"]
 
 
@@ -197,9 +198,9 @@ def test_a_session_that_does_not_last_leaves_nothing(connect: Callable[..., Sess
     with connect(ONE) as reader:
         reader.subscribe(f"{HERE}/+")
     with connect(OTHER) as writer:
-        writer.publish(f"{HERE}/1", b"x").result(10)
+        writer.publish(f"{HERE}/1", b"x").result(PATIENCE)
     with connect(ONE) as reader:
-        assert reader.receive(timeout=10) == Connected(again=False, resumed=False)
+        assert reader.receive(timeout=PATIENCE) == Connected(again=False, resumed=False)
         assert payloads(reader) == []
 
 
@@ -222,11 +223,11 @@ def test_what_came_over_an_earlier_connection_cannot_be_acknowledged() -> None:
 def test_a_request_that_nobody_takes_yet_is_made_again(broker: RealBroker) -> None:
     with broker.connect(ONE) as asker, broker.connect(OTHER) as answerer, ThreadPoolExecutor(1) as pool:
         asker.subscribe(topics.all_replies(ONE))
-        assert asker.publish(REQUEST, b"too early").result(10) is False
+        assert asker.publish(REQUEST, b"too early").result(PATIENCE) is False
         asked = pool.submit(asker.request, REQUEST, b"one", operation="members", user_properties={"name": "+1"})
         # The broker says that nobody takes it: for this long a registrar comes back from a broker that forgot it.
         assert not asked.done()
         answerer.subscribe(topics.all_requests("members"))
         answer(answerer, 1)
-        assert asked.result(10).payload == b"ONE+1"
-        assert asker.publish(REQUEST, b"in time").result(10) is True
+        assert asked.result(PATIENCE).payload == b"ONE+1"
+        assert asker.publish(REQUEST, b"in time").result(PATIENCE) is True

@@ -92,7 +92,7 @@ def test_of_many_who_use_one_invitation_at_once_one_gets_in(tokens: Tokens, acco
     token, together = invite(tokens), threading.Barrier(8)
 
     def register(number: int) -> str:
-        together.wait(10)
+        together.wait(60)
         try:
             accounts.create(f"user-{number}", "hash", NOW, invitation=token)
         except RefusedError as error:
