@@ -57,6 +57,7 @@ SHARED_OPTIONS = frozenset(
         "every_device",
         "exec",
         "expires",
+        "follow",
         "gallery",
         "gallery_port",
         "inbox",

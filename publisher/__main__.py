@@ -49,6 +49,7 @@ from publisher.post_options import (
 from publisher.removal import remove
 from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
 from publisher.revocation_commands import add_revocation_commands
+from publisher.status_commands import add_status_command
 from publisher.watching.command import add_watch_command
 
 PROGRAM = "publisher"
@@ -196,6 +197,7 @@ def remove_command(
 
 add_watch_command(app, HOME)
 add_account_commands(app, HOME)
+add_status_command(app, HOME)
 add_revocation_commands(app, HOME)
 
 

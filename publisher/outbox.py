@@ -137,6 +137,11 @@ class Outbox:
         )
         return map(from_row, rows)
 
+    def latest(self, limit: int) -> list[Item]:
+        """Return what was stored of late, the latest first."""
+        query = "SELECT * FROM images WHERE state = ? ORDER BY number DESC LIMIT ?"
+        return list(map(from_row, self._database.read(query, State.STORED, limit)))
+
     def get(self, image_id: uuid.UUID) -> Item | None:
         """Return what is known of an image, or None where it was not posted from this folder."""
         rows = self._database.read("SELECT * FROM images WHERE image_id = ?", str(image_id))

@@ -86,8 +86,9 @@ class Report:
         )
 
     def _tell_waiting(self, shown: str, item: Item, error: SealcastError, *, file: Path | None) -> None:
+        since = local_time(item.added_at)
         self._printer.event(
-            f"waiting    {shown}  in the outbox since {_local(item.added_at)}, as {item.topic.image_id}{_until(item)}",
+            f"waiting    {shown}  in the outbox since {since}, as {item.topic.image_id}{_until(item)}",
             event="waiting",
             image_id=item.topic.image_id,
             owner=item.topic.owner,
@@ -108,7 +109,7 @@ class Report:
 
 def show_item(printer: Printer, item: Item) -> None:
     """Say where an image of the outbox is."""
-    since = _local(item.added_at)
+    since = local_time(item.added_at)
     line = (
         f"{item.state:<10} {item.name}  on {item.topic.channel} since {since}, as {item.topic.image_id}{_until(item)}"
     )
@@ -175,8 +176,9 @@ def _size(file: Path) -> int:
 
 
 def _until(item: Item) -> str:
-    return "" if item.expires_at is None else f", until {_local(item.expires_at)}"
+    return "" if item.expires_at is None else f", until {local_time(item.expires_at)}"
 
 
-def _local(time: dt.datetime) -> str:
+def local_time(time: dt.datetime) -> str:
+    """Return a time as people read it here."""
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
