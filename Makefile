@@ -97,7 +97,7 @@ fuzz: setup
 lock: setup
 	PATH="$(abspath $(BIN)):$$PATH" tools/lock
 
-# SERVICE is subscriber, for the user who types it, or registrar, for the machine (docs/services.md). DESTDIR is put
+# SERVICE is subscriber or watch, for the user who types it, or registrar, for the machine (docs/services.md). DESTDIR is put
 # before every path.
 SERVICE ?= subscriber
 install-service uninstall-service: %-service:

@@ -48,6 +48,16 @@ SERVICES = {
             "loginctl enable-linger   (so that it also runs while you are not logged in)",
         ),
     ),
+    "watch": Service(
+        "sealcast-watch@.service",
+        is_system=False,
+        files={"share/systemd/user/sealcast-watch@.service": "sealcast-watch@.service"},
+        next_steps=(
+            "~/.local/bin/publisher register USER --invite -   (unless you are a member already)",
+            'systemctl --user enable --now "sealcast-watch@$(systemd-escape --path ~/Pictures)"',
+            "loginctl enable-linger   (so that it also runs while you are not logged in)",
+        ),
+    ),
     "registrar": Service(
         "sealcast-registrar.service",
         is_system=True,

@@ -31,6 +31,7 @@ from common.errors import ConfigurationError
 from common.files import only_one
 from common.identity import Identity
 from common.passphrases import PassphraseFileOption, Passphrases
+from common.readiness import Readiness
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
 from publisher.courier import reach
@@ -98,7 +99,7 @@ def add_watch_command(app: typer.Typer, default_home: Path) -> None:
         door, clocks = Address(broker, port), Clocks(time.time, time.monotonic)
         watched = Folder(folder, home)
         watched.demand()
-        report = WatchReport(Printer(as_json=json), watched)
+        report = WatchReport(Printer(as_json=json), watched, Readiness())
         with (
             _hold(home, folder),
             Memory(home, watched.root) as memory,

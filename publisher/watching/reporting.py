@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from common.console import Printer
+    from common.readiness import Readiness
     from publisher.courier import Outcome
     from publisher.post import Wishes
     from publisher.watching.folder import Folder
@@ -24,8 +25,9 @@ _BY_ITSELF = "this is tried again by itself, and nothing is lost meanwhile"
 class WatchReport:
     """Says what becomes of a watched folder's files."""
 
-    def __init__(self, printer: Printer, folder: Folder) -> None:
+    def __init__(self, printer: Printer, folder: Folder, readiness: Readiness) -> None:
         self._printer = printer
+        self._readiness = readiness
         self._folder = folder
         self._report = Report(printer)
         self._trouble: str | None = None
@@ -39,7 +41,7 @@ class WatchReport:
         if left_alone := memory.count(LEFT_ALONE):
             files = "1 file" if left_alone == 1 else f"{left_alone:,} files"
             line += f"\n       left alone: {files} from before; --include-existing posts what was there, too"
-        self._printer.event(line, event="ready", folder=self._folder.root, left_alone=left_alone)
+        self._readiness.announce(self._printer, line, folder=self._folder.root, left_alone=left_alone)
 
     def gone(self, error: SealcastError) -> None:
         """Say once that there is no folder."""

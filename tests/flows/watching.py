@@ -13,6 +13,7 @@ from flows.members import INSPECT, Recorder
 from PIL import Image
 
 from common.enveloping import Cipher
+from common.readiness import Readiness
 from publisher.courier import Courier
 from publisher.outbox import Outbox
 from publisher.post import Wishes
@@ -113,7 +114,7 @@ class Watched:
                 settings=world.settings,
                 clocks=clocks,
             )
-            report = WatchReport(self.printer, folder)
+            report = WatchReport(self.printer, folder, Readiness())
             watch = Watch(memory, self.outbox, line, poster, report, settings=world.settings)
 
             def live(seconds: float = 0.0) -> None:
