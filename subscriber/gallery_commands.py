@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import typer
 
+_ROOT = 0
 _UNTIL_ASKED_AGAIN = 3600.0  # seconds
 
 
@@ -66,7 +68,7 @@ def serving(home: Path, inbox: Path, port: int, decoder: Decoder, settings: Sett
 
     certificate = certificate_in(home)
     with listen(port) as listener, Album(home) as album:
-        door = Door(listener.getsockname()[1])
+        door = Door(listener.getsockname()[1], users={os.getuid(), _ROOT})
         app = make_app(
             home=home,
             album=album,

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import http.client
 import json
+import os
 import shutil
 import uuid
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from subscriber.gallery.thumbnails import Thumbnails
 from subscriber.ledger import SAVED, Entry, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -160,11 +161,17 @@ class Gallery:
 
 
 @contextlib.contextmanager
-def serve(home: Path, decode: Callable[[bytes], bytes], *, maximum_bytes: int = MEBIBYTE) -> Iterator[Gallery]:
-    """Serve the gallery of a new folder; ``decode`` makes its thumbnails."""
+def serve(
+    home: Path,
+    decode: Callable[[bytes], bytes] = lambda image: image,
+    *,
+    maximum_bytes: int = MEBIBYTE,
+    users: Collection[int] = (os.getuid(),),
+) -> Iterator[Gallery]:
+    """Serve the gallery of a new folder to these users; ``decode`` makes its thumbnails."""
     with listen(0) as listener, Album(home) as album, Ledger(home) as ledger:
         port = listener.getsockname()[1]
-        door = Door(port)
+        door = Door(port, users)
         thumbnails = Thumbnails(home, decode, maximum_bytes=maximum_bytes)
         app = make_app(
             home=home, album=album, thumbnails=thumbnails, door=door, user="bob", inbox=home / "inbox",

@@ -2,7 +2,9 @@
 
 The address holds a token that is good for one session. Other users of the machine reach the port as well, and so does
 every page that the same browser has open; so a request also has to be for this very host and port (a name that resolves
-to 127.0.0.1 is another host), and not come from another page. To all others every path answers the same.
+to 127.0.0.1 is another host), and not come from another page. Cookies are for every port of a host, so a server of
+another user that is visited in the same browser gets ours as well: where the system tells whose program asks, it has to
+be one of the same user, or of root, which reads everything anyway. To all others every path answers the same.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from subscriber.gallery import peers
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _TOKEN_BYTES = 32
@@ -35,11 +41,12 @@ _REFUSAL = """\
 
 
 class Door:
-    """The secrets of one gallery on one port; only their digests are kept."""
+    """The secrets of one gallery on one port, only their digests, and the users (ids) whose programs may come."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, users: Collection[int]) -> None:
+        self.users = users
         self.hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-        # Cookies are for every port of a host.
+        # Two galleries at once, each with its own.
         self.cookie = f"sealcast-gallery-{port}"
         self._token: bytes | None = None
         self._session: bytes | None = None
@@ -75,12 +82,16 @@ class Admission:
         """Answer a request, or pass it on."""
         request = Request(scope)
         answer: ASGIApp = HTMLResponse(_REFUSAL, 403)
-        if _is_for(request, self._door.hosts):
+        if _is_for(request, self._door.hosts) and self._is_of_our_user(scope):
             if (response := self._begin_session(request)) is not None:
                 answer = response
             elif self._door.knows(request.cookies.get(self._door.cookie, "")):
                 answer = self._app
         await answer(scope, receive, send)
+
+    def _is_of_our_user(self, scope: Scope) -> bool:
+        user = peers.user_of(scope["client"], scope["server"])
+        return user is None or user in self._door.users
 
     def _begin_session(self, request: Request) -> Response | None:
         """Return the way to the page, with the session's cookie, for the address that was given out."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from galleries import Answer, Browser, Gallery, serve
 
+from subscriber.gallery import peers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE_ID = "00000000-0000-7000-8000-000000000001"
 PATHS = (
@@ -148,3 +154,41 @@ def test_what_nobody_foresaw_is_no_traceback(
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "Traceback" not in caplog.text
     assert "the gallery could not answer: KeyError" in caplog.text
+
+
+def test_a_program_of_another_user_gets_nothing_with_the_very_cookie(tmp_path: Path) -> None:
+    with serve(tmp_path, users=()) as gallery:
+        browser = Browser(gallery.port)
+        assert browser.enter(gallery.door.new_address()).status == 403
+        gallery.door.users = (os.getuid(),)
+        assert browser.enter(gallery.door.new_address()).status == 303
+        assert browser.get("/").status == 200
+        gallery.door.users = ()
+        assert browser.get("/").status == 403
+
+
+def test_whose_connection_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        connection, peer = server.accept()
+        with connection:
+            assert peers.user_of(peer, server.getsockname()) == os.getuid()
+            assert peers.user_of((peer[0], 1), server.getsockname()) is None
+
+
+def test_whose_connection_it_is_over_a_socket_of_ipv6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (0, 0, *struct.unpack("=2I", bytes((0, 0, 255, 255, 127, 0, 0, 1))))
+    host = "".join(f"{word:08X}" for word in words)
+    table = tmp_path / "tcp6"
+    table.write_text(f"head\n 0: {host}:0050 {host}:1F90 01 00000000:00000000 00:00000000 00000000  1234 0 1\n")
+    monkeypatch.setattr(peers, "_TABLES", (tmp_path / "none", table))
+    assert peers.user_of(("127.0.0.1", 0x50), ("127.0.0.1", 0x1F90)) == 1234
+    assert peers.user_of(("127.0.0.1", 0x51), ("127.0.0.1", 0x1F90)) is None
+
+
+def test_where_no_system_tells_everybody_has_to_have_the_cookie(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(peers, "_TABLES", (tmp_path / "none", tmp_path / "none"))
+    assert gallery.browser().get("/").status == 200
+    assert Browser(gallery.port).get("/").status == 403
