@@ -49,6 +49,8 @@ from publisher.post_options import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from publisher.courier import Courier
+
 
 def add_watch_command(app: typer.Typer, default_home: Path) -> None:
     """Add watch to the program."""
@@ -100,12 +102,18 @@ def add_watch_command(app: typer.Typer, default_home: Path) -> None:
         watched = Folder(folder, home)
         watched.demand()
         report = WatchReport(Printer(as_json=json), watched, Readiness())
+
+        def open_session() -> AbstractContextManager[Courier]:
+            # Another program may have renewed the certificate since.
+            identity.follow_folder()
+            return reach(outbox, identity, door, settings)
+
         with (
             _hold(home, folder),
             Memory(home, watched.root) as memory,
             Decoder(settings) as decoder,
             Outbox(home) as outbox,
-            Line(lambda: reach(outbox, identity, door, settings), wishes, clocks.monotonic) as line,
+            Line(open_session, wishes, clocks.monotonic) as line,
         ):
             running.decide(watched, memory, include_existing=include_existing, channels_by_folder=channels_by_folder)
             stop = Stop()

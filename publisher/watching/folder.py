@@ -75,6 +75,14 @@ class Folder:
         """Yield every file that counts, in every sub-folder; symbolic links are not followed."""
         yield from self._walk(PurePosixPath())
 
+    def folders(self) -> Iterator[Path]:
+        """Yield the folder itself and every sub-folder that counts."""
+        waiting = [PurePosixPath()]
+        while waiting:
+            below = waiting.pop()
+            yield self.root / below
+            waiting += [path for path, entry in self._entries(below) if entry.is_dir(follow_symlinks=False)]
+
     def look(self, path: str) -> Iterator[File]:
         """Yield the file at an absolute path, or all in the folder there, as far as they count."""
         with suppress(ValueError):
@@ -115,6 +123,19 @@ class Folder:
                 yield File(below, _stamp(status))
 
     def _walk(self, below: PurePosixPath) -> Iterator[File]:
+        # Not by recursion: who writes to the folder may nest others deeper than that goes.
+        waiting = [below]
+        while waiting:
+            for path, entry in self._entries(waiting.pop()):
+                # What goes away meanwhile is gone.
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(path)
+                    elif entry.is_file(follow_symlinks=False):
+                        yield File(path, _stamp(entry.stat(follow_symlinks=False)))
+
+    def _entries(self, below: PurePosixPath) -> Iterator[tuple[PurePosixPath, os.DirEntry[str]]]:
+        """Yield what is in a folder and counts, with its path below the watched one."""
         try:
             with os.scandir(self.root / below) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -123,14 +144,8 @@ class Folder:
             return
         for entry in found:
             path = below / entry.name
-            if is_ignored(entry.name) or self._is_home(path):
-                continue
-            # What goes away meanwhile is gone.
-            with suppress(OSError):
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(path)
-                elif entry.is_file(follow_symlinks=False):
-                    yield File(path, _stamp(entry.stat(follow_symlinks=False)))
+            if not (is_ignored(entry.name) or self._is_home(path)):
+                yield path, entry
 
     def _is_home(self, below: PurePosixPath) -> bool:
         return below.parts != () and self.root / below == self._home

@@ -1,7 +1,6 @@
 """The line to the registrar: a session is opened when there is something to send, as each post does, and not for long.
 
-So a certificate is renewed and trust is brought up to date each time, and nobody is surprised by a connection that has
-been there for months.
+So the certificate is renewed when it is due, and trust is brought up to date, each time.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ class Line:
         self._stack = contextlib.ExitStack()
         self._courier: Courier | None = None
         self._recipients: list[x509.Certificate] | SealcastError | None = None
+        self._is_doubted = False
         self._opened_at = self._used_at = clock()
 
     def __enter__(self) -> Self:
@@ -79,7 +79,16 @@ class Line:
         if now - self._used_at > _IDLE_SECONDS or now - self._opened_at > _LONGEST_SECONDS:
             self.close()
 
+    def doubt(self) -> None:
+        """Have the session closed when nobody uses it: something was wrong, and another one may be better."""
+        self._is_doubted = True
+
+    def renew(self) -> None:
+        """Close a session that is no good any more."""
+        if self._is_doubted or (self._courier is not None and self._courier.unreachable is not None):
+            self.close()
+
     def close(self) -> None:
         """Close the session; the next use opens another."""
-        self._courier = None
+        self._courier, self._is_doubted = None, False
         self._stack.close()

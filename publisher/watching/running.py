@@ -74,7 +74,7 @@ def run(
                     watch.turn(pool)
                     stop.wait(_LONGEST_WAIT)
                     continue
-                with Notices(folder.root) as notices:
+                with Notices(folder.folders) as notices:
                     say_ready()
                     rescan_at = time.monotonic()
                     while not stop and _place(folder, report) == place:
@@ -82,7 +82,10 @@ def run(
                             watch.see(folder.files())
                             rescan_at = time.monotonic() + settings.rescan_seconds
                         watch.turn(pool)
-                        for path in notices.wait(min(watch.seconds_left(), _LONGEST_WAIT)):
+                        changed = notices.wait(min(watch.seconds_left(), _LONGEST_WAIT))
+                        if changed is None:
+                            rescan_at = time.monotonic()
+                        for path in changed or ():
                             watch.see(folder.look(path))
         finally:
             pool.shutdown(cancel_futures=True)

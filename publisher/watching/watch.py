@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from publisher.watching.reporting import WatchReport
 
 _MOST_DOUBLINGS = 5
+_DAY = 24 * 3600.0  # seconds
 _BATCH = 8  # files in one turn, for each thread that posts
 
 
@@ -62,8 +62,7 @@ class Watch:
         self._stopping = stopping
         self._candidates: dict[PurePosixPath, _Candidate] = {}
         # What waits in the outbox from earlier is sent first.
-        self._send_again_at: float | None = self._monotonic()
-        self._held_up_until = self._monotonic()
+        self._send_again_at = self._held_up_until = self._monotonic()
         self._failed_sendings = 0
 
     def see(self, files: Iterable[File]) -> None:
@@ -85,14 +84,13 @@ class Watch:
     def seconds_left(self) -> float:
         """Return for how long there is nothing to do but to see what changes."""
         due = [max(one.due, self._held_up_until) for one in self._candidates.values()]
-        due += [] if self._send_again_at is None else [self._send_again_at]
-        return max(0.0, min(due, default=math.inf) - self._monotonic())
+        return max(0.0, min([self._send_again_at, *due]) - self._monotonic())
 
     def turn(self, pool: Executor) -> None:
         """Send what waits in the outbox, and post what is due, the oldest first; as much as one turn may take."""
         now = self._monotonic()
         self._line.begin_turn()
-        if self._send_again_at is not None and self._send_again_at <= now:
+        if self._send_again_at <= now:
             self._send_again(pool)
         if self._held_up_until > now:
             return
@@ -154,29 +152,26 @@ class Watch:
 
     def _hold_up(self, error: SealcastError) -> None:
         self._report.held_up(error)
+        self._line.doubt()
         self._send_again_soon()
-        self._held_up_until = self._send_again_at or self._monotonic()
+        self._held_up_until = self._send_again_at
 
     def _send_again(self, pool: Executor) -> None:
-        self._send_again_at = None
-        # Whatever was wrong, a new session may be better.
-        self._line.close()
+        """Send what waits, with a session at least once a day: it renews the certificate when that is due."""
+        self._send_again_at = self._monotonic() + _DAY
         try:
-            if not any(self._outbox.items(State.WAITING)):
-                return
-            outcomes = self._line.courier.deliver_waiting(pool)
+            self._line.renew()
+            for outcome in self._line.courier.deliver_waiting(pool):
+                self._report.posted(None, outcome)
+                self._note(outcome)
+                if self._stopping():
+                    return
         except SealcastError as error:
             self._hold_up(error)
-            return
-        for outcome in outcomes:
-            self._report.posted(None, outcome)
-            self._note(outcome)
-            if self._stopping():
-                return
 
     def _send_again_soon(self) -> None:
         """Send what waits a while from now, a longer one each time that it fails."""
-        if self._send_again_at is None:
-            wait = min(2.0**self._failed_sendings, self._settings.reconnect_longest_wait)
-            self._failed_sendings = min(self._failed_sendings + 1, 2 * _MOST_DOUBLINGS)
-            self._send_again_at = self._monotonic() + wait
+        now, longest = self._monotonic(), self._settings.reconnect_longest_wait
+        if self._send_again_at > now + longest:
+            self._send_again_at = now + min(2.0**self._failed_sendings, longest)
+            self._failed_sendings = min(self._failed_sendings + 1, _MOST_DOUBLINGS)

@@ -140,3 +140,25 @@ def test_what_is_skipped_and_could_not_be_noted_is_said_when_it_can(
         live(LONG_AGO)
     watched.live(LONG_AGO)
     assert watched.said("skipped") == ["notes.txt"]
+
+
+def test_a_watch_that_has_nothing_to_post_has_a_session_once_a_day(watched: Watched) -> None:
+    # Its certificate would end otherwise, after 90 days without an image.
+    with watched.life() as live:
+        live()
+        before = watched.sessions
+        live(3 * 24 * 3600 + 60)
+        assert watched.sessions == before + 3
+
+
+def test_a_session_is_closed_when_nothing_is_to_be_sent_and_opened_again(watched: Watched) -> None:
+    with watched.life() as live:
+        for number in range(3):
+            watched.write(f"{number}.png", image(number))
+            live()
+            live(5)
+        assert watched.sessions == 1
+        live(60)
+        watched.write("later.png", image(7))
+        live()
+    assert (watched.sessions, len(watched.stored)) == (2, 4)

@@ -73,6 +73,7 @@ class Watched:
         self.written: dict[str, bool | None] = {}
         self.away: SealcastError | None = None
         self.refusal: SealcastError | None = None
+        self.sessions = 0
         self.wishes = Wishes((), "public", None, keep_metadata=False, cipher=Cipher.AES_256_GCM)
         self.channels_by_folder = False
         self.printer: Any = _Events()
@@ -134,6 +135,7 @@ class Watched:
             live(seconds)
 
     def _courier(self) -> Courier:
+        self.sessions += 1
         reached: Any = self.away or self.owner.registrar
         if self.refusal is not None:
             reached = _Refusing(self.owner.registrar, self.refusal)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from common.errors import ConfigurationError, ImageError
 from publisher.watching.channels import channel_of
 from publisher.watching.folder import Folder, is_ignored
+
+DEPTH = sys.getrecursionlimit() + 10
 
 
 @pytest.fixture
@@ -88,6 +92,21 @@ def test_a_link_that_takes_the_place_of_what_was_seen_is_not_opened(folder: Fold
     (folder.root / "deep" / "photo.jpg").symlink_to(tmp_path / "private" / "photo.jpg")
     with pytest.raises(OSError, match="symbolic links"):
         folder.open(path)
+
+
+def test_folders_may_be_nested_deeply(folder: Folder) -> None:
+    at = os.open(folder.root, os.O_RDONLY)
+    for _ in range(DEPTH):
+        os.mkdir("d", dir_fd=at)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(os.open("photo.jpg", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    assert found(folder) == ["d/" * DEPTH + "photo.jpg"]
+    assert len(list(folder.folders())) == DEPTH + 1
+    # Python's own way to remove it goes by recursion.
+    subprocess.run(["/bin/rm", "-r", folder.root / "d"], check=True)
 
 
 def test_the_folder_itself_may_be_a_link(folder: Folder, tmp_path: Path) -> None:
