@@ -1,7 +1,8 @@
-"""The main job before one's eyes: enrol two members, post a photograph, announce it, receive and verify it.
+"""The main job before one's eyes: enrol two members, post a photograph, announce it, receive, verify and show it.
 
-Everything happens in a folder of its own and on ports that are free; whatever was started is ended again. The
-photograph that comes along is Chelsea the cat, by Stéfan van der Walt (CC0), with a made-up position in it.
+Everything happens in a folder of its own and on ports that are free; whatever was started is ended again, in a terminal
+once somebody has looked at the gallery and pressed Enter. The photograph that comes along is Chelsea the cat, by Stéfan
+van der Walt (CC0), with a made-up position in it.
 """
 
 from __future__ import annotations
@@ -53,13 +54,20 @@ def show(photograph: Path) -> Path:
             run("publisher", "register", user, "--ca-fingerprint", fingerprint, "--password-stdin",
                 *doors, "--home", home, stdin=f"{password}\n")  # fmt: skip
 
-        say("bob's terminal", "waits for images")
-        with Background("subscriber", "run", "--home", bob, "--count", "1") as waiting:
-            waiting.wait_for("ready")
+        say("bob's terminal", "waits for images, and shows them in a browser")
+        with Background("subscriber", "run", "--home", bob, "--gallery") as waiting:
+            waiting.wait_for("gallery")
             say("alice", "posts a photograph")
             run("publisher", "post", photograph, "--home", alice, "--caption", "hello from the demo")
             say("bob's terminal", "says")
             waiting.wait_for("saved")
+            if sys.stdin.isatty():
+                say(
+                    "you",
+                    "open the address behind `gallery:` in your browser, and press Enter here when you have seen it",
+                )
+                with contextlib.suppress(KeyboardInterrupt):
+                    sys.stdin.readline()
     received = next((bob / "inbox" / "alice").iterdir())
     run("sha256sum", received)
     return received

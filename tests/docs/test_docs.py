@@ -42,7 +42,7 @@ SHOWN = (
     "docs/watching.md",
 )
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-DAEMONS = ("registrar serve", "subscriber run", "publisher watch")
+DAEMONS = ("registrar serve", "subscriber run", "publisher watch", "subscriber gallery")
 # What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.
 NOT_RUN = ("make ", "docker-compose ", "printf ", "ps ", "kill ")
 
