@@ -17,6 +17,10 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1]
 PROGRAMS = ("publisher", "registrar", "subscriber")
+# Under the prefix, and where they lead: into the virtual environment, wherever that is looked at from (DESTDIR).
+_LINKS = {f"bin/{name}": f"../lib/sealcast/bin/{name}" for name in PROGRAMS} | {
+    f"share/man/man1/{name}.1": f"../../../lib/sealcast/share/man/man1/{name}.1" for name in PROGRAMS
+}
 _PRIVATE_HOMES = ("/home", "/root")  # what ProtectHome= keeps from a system service
 
 
@@ -112,8 +116,8 @@ class Installation:
         others = {place for service in SERVICES.values() for place in service.files} - self._service.files.keys()
         if self._has_other_programs() or any(self._written(self._prefix / place).exists() for place in others):
             return
-        for program in PROGRAMS:
-            self._link(program).unlink(missing_ok=True)
+        for place in _LINKS:
+            self._written(self._prefix / place).unlink(missing_ok=True)
         shutil.rmtree(self._written(self._program), ignore_errors=True)
         print(f"removed    {self._program}; identities, images and the registrar's data stay where they are")
 
@@ -132,11 +136,11 @@ class Installation:
             place.rename(old)
         new.rename(place)
         shutil.rmtree(old, ignore_errors=True)
-        for program in PROGRAMS:
-            link = self._link(program)
+        for path, target in _LINKS.items():
+            link = self._written(self._prefix / path)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
-            link.symlink_to(_target(program))
+            link.symlink_to(target)
 
     def _demand_rights(self) -> None:
         if not self._service.is_system or self._root is not None:
@@ -150,10 +154,10 @@ class Installation:
 
     def _has_other_programs(self) -> bool:
         """Tell whether pipx, uv or somebody else has put the programs where ours would be."""
-        links = {program: self._link(program) for program in PROGRAMS}
+        links = ((self._written(self._prefix / place), target) for place, target in _LINKS.items())
         return any(
-            os.path.lexists(link) and not (link.is_symlink() and link.readlink() == _target(program))
-            for program, link in links.items()
+            os.path.lexists(link) and not (link.is_symlink() and link.readlink() == Path(target))
+            for link, target in links
         )
 
     def _settle(self) -> None:
@@ -170,15 +174,8 @@ class Installation:
             scope = [] if self._service.is_system else ["--user"]
             subprocess.run([systemctl, *scope, *arguments], check=False, stderr=subprocess.DEVNULL)
 
-    def _link(self, program: str) -> Path:
-        return self._written(self._prefix / "bin" / program)
-
     def _written(self, path: Path) -> Path:
         return path if self._root is None else self._root / path.relative_to("/")
-
-
-def _target(program: str) -> Path:
-    return Path("..", "lib", "sealcast", "bin", program)
 
 
 def _move_paths(environment: Path, final: Path) -> None:

@@ -97,6 +97,8 @@ def test_the_installed_programs_run_by_themselves_and_go_away_again(tmp_path: Pa
     commands = {name: account.home / ".local" / "bin" / name for name in install_service.PROGRAMS}
     for name, command in commands.items():
         assert account.run(str(command), "--version").stdout == f"{name} {version('sealcast')}\n"
+        page = account.home / ".local" / "share" / "man" / "man1" / f"{name}.1"
+        assert page.read_text() == (ROOT / "docs" / "man" / f"{name}.1").read_text()
     where = "import common, broker; print(common.__file__, broker.__path__)"
     assert str(ROOT) not in account.run(str(commands["registrar"].resolve().parent / "python"), "-c", where).stdout
     serve_with_broker(account, str(commands["registrar"]))
