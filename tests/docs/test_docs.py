@@ -36,6 +36,7 @@ SHOWN = (
     "docs/administration.md",
     "docs/audit.md",
     "docs/debugging.md",
+    "docs/gallery.md",
     "docs/proof.md",
     "docs/reliability.md",
     "docs/tutorial.md",
