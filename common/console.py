@@ -167,9 +167,9 @@ def run(
         sys.exit(fail(unexpected))
 
 
-def fail(error: SealcastError, exit_code: int = FAILED) -> int:
-    """Print the ``error:`` line and, if there is one, the ``hint:`` line; return the exit code."""
-    print(f"error: {error.message}", file=sys.stderr)  # noqa: T201 - this is where the programs print
+def fail(error: SealcastError, exit_code: int = FAILED, *, kind: str = "error") -> int:
+    """Print the ``error:`` or ``warning:`` line and, if there is one, the ``hint:`` line; return the exit code."""
+    print(f"{kind}: {error.message}", file=sys.stderr)  # noqa: T201 - this is where the programs print
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201 - the same
     return exit_code

@@ -31,6 +31,7 @@ from common.member_commands import SHARED_OPTIONS, ImageIdArgument, add_member_c
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from common.topics import DEFAULT_CHANNEL
+from common.verify_commands import add_verify_commands
 from publisher.account_commands import add_account_commands
 from publisher.courier import reach
 from publisher.items import PRESENT, State
@@ -196,6 +197,7 @@ def remove_command(
 
 
 add_watch_command(app, HOME)
+add_verify_commands(app, HOME)
 add_account_commands(app, HOME)
 add_status_command(app, HOME)
 add_revocation_commands(app, HOME)

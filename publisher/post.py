@@ -15,6 +15,7 @@ from common.sealing import seal
 from publisher.contacts import Contacts
 from publisher.courier import may_pass
 from publisher.items import Item
+from publisher.reporting import warn_of_changed_devices
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -156,6 +157,13 @@ def find_recipients(wishes: Wishes, courier: Courier) -> list[x509.Certificate]:
     The registrar says who they are. Where it cannot be reached they are those whom it has named earlier, and for every
     member itself alone: it releases the key to all others.
     """
+    certificates = _ask_or_recall(wishes, courier)
+    if wishes.to:
+        warn_of_changed_devices(courier.identity.home, certificates)
+    return certificates
+
+
+def _ask_or_recall(wishes: Wishes, courier: Courier) -> list[x509.Certificate]:
     contacts = Contacts(courier.identity.home)
     if courier.unreachable is None:
         try:

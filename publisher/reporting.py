@@ -7,14 +7,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from common import console, display
+from common.certificates import key_fingerprint, user_of
 from common.errors import SealcastError
+from common.verified import Standing, Verified
+from common.words import spoken
 from publisher.items import State
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from cryptography import x509
 
     from common.console import Printer
     from publisher.courier import Outcome
@@ -139,6 +144,17 @@ def show_removal(printer: Printer, image_id: uuid.UUID, removal: Removal) -> Non
     if not (removal.was_stored or removal.was_in_outbox):
         line += "  (unknown to the registrar; it will be refused if it comes)"
     printer.event(line, event="removed", image_id=image_id, was_stored=removal.was_stored)
+
+
+def warn_of_changed_devices(home: Path, certificates: Iterable[x509.Certificate]) -> None:
+    """Say on stderr which of these devices are not verified, though others of the same user are."""
+    with Verified(home, read_only=True) as verified:
+        changed = [one for one in certificates if verified.standing(one) is Standing.CHANGED]
+    for certificate in changed:
+        user, words = user_of(certificate), spoken(key_fingerprint(certificate))
+        hint = f"ask {user} whether it is theirs, then: publisher verify {user}"
+        warning = SealcastError(f"{user} has a device that you have not verified: {words}", hint=hint)
+        console.fail(warning, kind="warning")
 
 
 def show_nothing(printer: Printer, line: str) -> None:

@@ -38,6 +38,8 @@ from common.option_values import parser
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.readiness import Readiness
 from common.settings import PACKET_MARGIN, Settings, load_settings
+from common.verified import Verified
+from common.verify_commands import add_verify_commands
 from subscriber.daemon import make_daemon, subscribe
 from subscriber.executing import Command, executing
 from subscriber.fetch import fetch_one, say_where_it_is
@@ -64,6 +66,7 @@ _RECEIVE_MAXIMUM = 64
 
 app = console.make_app("Receive images: verify, decrypt and save what others post.", PROGRAM)
 add_member_commands(app, HOME)
+add_verify_commands(app, HOME)
 add_proof_commands(app, HOME)
 add_gallery_command(app, HOME)
 
@@ -121,6 +124,7 @@ def run(
         _hold(home),
         Decoder(settings) as decoder,
         Ledger(home) as ledger,
+        Verified(home) as verified,
         executing(exec, ledger, settings, lambda: bool(stop)),
         # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
@@ -128,7 +132,8 @@ def run(
         asking.beside(client_id, _options(settings)) as session,
         sending(Receipts(identity, asking, registrar, ledger, console.now), settings, wanted=not no_receipts),
     ):
-        keeper = Keeper(box, ledger, printer, console.now, owed_by(None if no_receipts else identity.user))
+        owes_receipt = owed_by(None if no_receipts else identity.user)
+        keeper = Keeper(box, ledger, verified, printer, console.now, owes_receipt=owes_receipt)
         daemon = make_daemon(
             identity=identity,
             session=session,
@@ -170,11 +175,11 @@ def fetch(
     identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
     printer = Printer(as_json=json)
     client_id = identity.device.client_id("fetching", fresh=True)
-    with Decoder(settings) as decoder, Ledger(home) as ledger:
+    with Decoder(settings) as decoder, Ledger(home) as ledger, Verified(home) as verified:
         if say_where_it_is(image_id, ledger, printer):
             return
         owes_receipt = owed_by(None if no_receipts else identity.user)
-        keeper = Keeper(_inbox(inbox, home), ledger, printer, console.now, owes_receipt)
+        keeper = Keeper(_inbox(inbox, home), ledger, verified, printer, console.now, owes_receipt=owes_receipt)
         door = Address(broker, port)
         with (
             member_session(identity, door, client_id, session_options(settings)) as (asking, registrar),

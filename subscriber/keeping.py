@@ -7,8 +7,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from common import topics
-from common.certificates import fingerprint
+from common.certificates import fingerprint, key_fingerprint
 from common.errors import SealcastError, VerificationError
+from common.verified import Standing
+from common.words import spoken
 from subscriber.ledger import SAVED, Entry
 
 if TYPE_CHECKING:
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable
 
+    from cryptography import x509
+
     from common.console import Printer
     from common.sealing import OpenedImage
     from common.topics import ImageTopic
+    from common.verified import Verified
     from subscriber.inbox import Inbox
     from subscriber.ledger import Ledger
 
@@ -27,6 +32,11 @@ _log = logging.getLogger(__name__)
 _FINAL_CODES = frozenset({"not_verified", "expired", "not_recipient", "removed"})
 # An announcement with nothing behind it: whoever forged it could otherwise keep out the image that comes later.
 _UNFOUNDED_CODES = frozenset({"invalid_announcement", "unknown_image"})
+_IN_WORDS = {
+    Standing.UNKNOWN: "verified: from {}",
+    Standing.VERIFIED: "verified: from {}, whose device you know",
+    Standing.CHANGED: "from {}, by a device that you have not verified",
+}
 
 
 def is_refusal(error: SealcastError) -> bool:
@@ -44,12 +54,16 @@ class Keeper:
         self,
         inbox: Inbox,
         ledger: Ledger,
+        verified: Verified,
         printer: Printer,
         clock: Callable[[], dt.datetime],
+        *,
         owes_receipt: Callable[[Entry], bool] = lambda _: False,
     ) -> None:
         self._inbox = inbox
         self._ledger = ledger
+        self._verified = verified
+        self._changed: set[str] = set()  # the words of devices of which it was said
         self._printer = printer
         self._clock = clock
         self._owes_receipt = owes_receipt
@@ -65,6 +79,7 @@ class Keeper:
         header = opened.header
         topic = topics.parse_image(header.topic)
         channel = topic.channel if topic else ""
+        standing = self._verified.see(opened.signer)
         with self._ledger.transaction():
             if self._ledger.knows(header.owner, header.image_id):
                 return False
@@ -81,7 +96,9 @@ class Keeper:
                 fingerprint=fingerprint(opened.signer),
             )
             self._note(entry, opened.signature)
-        self._say_saved(entry, caption=header.caption)
+        if standing is Standing.CHANGED:
+            self._say_changed(entry, opened.signer)
+        self._say_saved(entry, caption=header.caption, standing=standing)
         return True
 
     def refuse(self, topic: ImageTopic, error: SealcastError) -> None:
@@ -102,7 +119,7 @@ class Keeper:
                 refused = Entry(topic.owner, topic.image_id, topic.channel, error.code, at, message=error.message)
                 self._note(refused)
         if saved is not None:
-            self._say_saved(entry, caption=None)
+            self._say_saved(entry, caption=None, standing=Standing.UNKNOWN)
         else:
             self.say_refused(topic.image_id, topic.owner, error)
 
@@ -127,10 +144,26 @@ class Keeper:
         """Tidy up after an image that is noted."""
         self._inbox.settle(owner, image_id)
 
-    def _say_saved(self, entry: Entry, *, caption: str | None) -> None:
+    def _say_changed(self, entry: Entry, signer: x509.Certificate) -> None:
+        """Say once that somebody who is verified posts with a device that is not."""
+        words = spoken(key_fingerprint(signer))
+        if words in self._changed:
+            return
+        self._changed.add(words)
+        self._printer.event(
+            f"changed    {entry.owner} posts with a device that you have not verified: {words}\n"
+            f"           ask {entry.owner} whether it is theirs, then: subscriber verify {entry.owner}",
+            event="device_changed",
+            user=entry.owner,
+            image_id=entry.image_id,
+            fingerprint=entry.fingerprint,
+            words=words,
+        )
+
+    def _say_saved(self, entry: Entry, *, caption: str | None, standing: Standing) -> None:
         self.saved += 1
         self._printer.event(
-            f"saved      {entry.path}  (verified: from {entry.owner})" + _second_line(caption),
+            f"saved      {entry.path}  ({_IN_WORDS[standing].format(entry.owner)})" + _second_line(caption),
             event="saved",
             image_id=entry.image_id,
             owner=entry.owner,
@@ -139,6 +172,7 @@ class Keeper:
             path=entry.path,
             sha256=entry.sha256,
             caption=caption,
+            verified_owner=standing,
         )
 
 

@@ -21,6 +21,7 @@ from common.console import (
     PortOption,
     Printer,
     VerboseOption,
+    examples,
     option,
 )
 from common.decoder import Decoder
@@ -48,7 +49,7 @@ _LARGEST_SIGNATURE, _LARGEST_CHAIN = 1 << 20, 16 << 20  # bytes: of 1,024 recipi
 def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
     """Add proof and verify-proof to the program."""
 
-    @app.command()
+    @app.command(epilog=examples("subscriber proof ~/Pictures/kyle.png --output ~/for-dora"))
     def proof(
         image: Annotated[
             str,
@@ -60,7 +61,7 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
         ],
         *,
         output: Annotated[
-            Path | None, option("--output", help="A folder for the proof and a copy of the image.")
+            Path | None, option("--output", metavar="FOLDER", help="A folder for the proof and a copy of the image.")
         ] = None,
         broker: BrokerOption = DEFAULT_BROKER,
         port: PortOption = DEFAULT_PORT,
@@ -98,16 +99,18 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
             command=made.command(folder),
         )
 
-    @app.command("verify-proof")
+    @app.command("verify-proof", epilog=examples("subscriber verify-proof ~/for-dora/kyle.png"))
     def verify_proof(
         context: typer.Context,
         file: Annotated[Path, typer.Argument(metavar="FILE", help="The image that somebody gave you.")],
         *,
         signature: Annotated[
-            Path | None, option("--signature", help="Its signature; the file's name and .p7s unless said.")
+            Path | None,
+            option("--signature", metavar="FILE", help="Its signature; the file's name and .p7s unless said."),
         ] = None,
         chain: Annotated[
-            Path | None, option("--chain", help="Its chain; the file's name and .chain.pem unless said.")
+            Path | None,
+            option("--chain", metavar="FILE", help="Its chain; the file's name and .chain.pem unless said."),
         ] = None,
         ca_fingerprint: Annotated[
             str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")

@@ -40,6 +40,7 @@ SHOWN = (
     "docs/proof.md",
     "docs/reliability.md",
     "docs/tutorial.md",
+    "docs/verifying.md",
     "docs/watching.md",
 )
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -22,6 +22,7 @@ from common.identity import Identity
 from common.registrar_client import RegistrarClient
 from common.sealing import seal
 from common.topics import ImageTopic
+from common.verified import Verified
 from publisher.courier import Courier
 from publisher.outbox import Outbox
 from publisher.post import Picture, Posted, Wishes, find_recipients, post, seal_picture
@@ -183,8 +184,9 @@ class Reader:
         self.session = self.asking.beside(device.client_id("subscriber"), READING)
         self.session.__enter__()
         self.ledger = Ledger(self.home)
+        self.verified = Verified(self.home)
         inbox, owes_receipt = Inbox(self.home / "inbox"), owed_by(self.identity.user)
-        self.keeper = Keeper(inbox, self.ledger, self.printer, world.clock, owes_receipt)
+        self.keeper = Keeper(inbox, self.ledger, self.verified, self.printer, world.clock, owes_receipt=owes_receipt)
         self.receipts = Receipts(self.identity, self.asking, self.registrar, self.ledger, world.clock)
         self.daemon = make_daemon(
             identity=self.identity,
@@ -206,6 +208,7 @@ class Reader:
         self.session.__exit__()
         self.asking.__exit__()
         self.ledger.__exit__()
+        self.verified.__exit__()
 
     def restart(self) -> None:
         self.stop()
@@ -234,7 +237,7 @@ class Reader:
             if say_where_it_is(image_id, ledger, self.printer):
                 return
             world = self.world
-            keeper = Keeper(Inbox(self.home / "inbox"), ledger, self.printer, world.clock)
+            keeper = Keeper(Inbox(self.home / "inbox"), ledger, self.verified, self.printer, world.clock)
             obtainer = Obtainer(
                 self.identity,
                 self.registrar,

@@ -48,7 +48,7 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
 
 def prepare(reader: Reader) -> None:
     """Do once more what a reader does to its folders when it starts."""
-    Keeper(Inbox(reader.home / "inbox"), reader.ledger, Recorder(), reader.world.clock)
+    Keeper(Inbox(reader.home / "inbox"), reader.ledger, reader.verified, Recorder(), reader.world.clock)
 
 
 def receive(reader: Reader) -> None:
