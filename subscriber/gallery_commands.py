@@ -15,6 +15,7 @@ from common.device import demand_device
 from common.errors import ConfigurationError
 from common.identity import certificate_in
 from common.settings import Settings, load_settings
+from common.verified import Verified
 from subscriber.album import Album
 from subscriber.options import GalleryPortOption, InboxOption, inbox_folder
 
@@ -67,11 +68,12 @@ def serving(home: Path, inbox: Path, port: int, decoder: Decoder, settings: Sett
     from subscriber.gallery.thumbnails import Thumbnails  # noqa: PLC0415 - the same
 
     certificate = certificate_in(home)
-    with listen(port) as listener, Album(home) as album:
+    with listen(port) as listener, Album(home) as album, Verified(home) as verified:
         door = Door(listener.getsockname()[1], users={os.getuid(), _ROOT})
         app = make_app(
             home=home,
             album=album,
+            verified=verified,
             thumbnails=Thumbnails(home, decoder.thumbnail, maximum_bytes=settings.maximum_thumbnails_size),
             door=door,
             user=user_of(certificate) if certificate else "",

@@ -17,6 +17,7 @@ from system import PATIENCE
 
 from common.messages import ImageHeader
 from common.settings import MEBIBYTE
+from common.verified import Verified
 from subscriber.album import Album
 from subscriber.gallery.admission import Door
 from subscriber.gallery.app import make_app
@@ -121,6 +122,7 @@ class Gallery:
 
     home: Path
     ledger: Ledger
+    verified: Verified
     door: Door
     port: int
     thumbnails: Thumbnails
@@ -129,7 +131,7 @@ class Gallery:
         """Note an image as saved and put its file into the inbox."""
         owner, channel = members.pop("owner", "alice"), members.pop("channel", "public")
         name, image_id = members.pop("name", f"{number}.png"), uuid.UUID(int=(7 << 76) | (2 << 62) | number)
-        digest = sha256(image).hexdigest()
+        digest, signer = sha256(image).hexdigest(), members.pop("fingerprint", FINGERPRINT)
         header = ImageHeader(
             image_id=image_id, owner=owner, audience=members.pop("audience", "members"), recipients=(),
             topic=f"sealcast/v1/images/{owner}/{channel}/{image_id}", name=name,
@@ -140,7 +142,7 @@ class Gallery:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image)
         at = NOW + dt.timedelta(seconds=number)
-        entry = Entry(owner, image_id, channel, SAVED, at, path, digest, name, header=header, fingerprint=FINGERPRINT)
+        entry = Entry(owner, image_id, channel, SAVED, at, path, digest, name, header=header, fingerprint=signer)
         self.ledger.add(entry)
         return entry
 
@@ -169,13 +171,13 @@ def serve(
     users: Collection[int] = (os.getuid(),),
 ) -> Iterator[Gallery]:
     """Serve the gallery of a new folder to these users; ``decode`` makes its thumbnails."""
-    with listen(0) as listener, Album(home) as album, Ledger(home) as ledger:
+    with listen(0) as listener, Album(home) as album, Ledger(home) as ledger, Verified(home) as verified:
         port = listener.getsockname()[1]
         door = Door(port, users)
         thumbnails = Thumbnails(home, decode, maximum_bytes=maximum_bytes)
         app = make_app(
-            home=home, album=album, thumbnails=thumbnails, door=door, user="bob", inbox=home / "inbox",
-            maximum_image_size=MEBIBYTE,
+            home=home, album=album, verified=verified, thumbnails=thumbnails, door=door, user="bob",
+            inbox=home / "inbox", maximum_image_size=MEBIBYTE,
         )  # fmt: skip
         with Server(app, listener):
-            yield Gallery(home, ledger, door, port, thumbnails)
+            yield Gallery(home, ledger, verified, door, port, thumbnails)

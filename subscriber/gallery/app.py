@@ -9,16 +9,17 @@
 | `/api/refused?before=&limit=` | `{"refused": [REFUSED…], "next": CURSOR, "total": N}` |
 | `/api/filters` | `{"channels": [NAME…], "owners": [NAME…]}` of what was saved |
 | `/api/status` | `{"user", "inbox", "version"}` |
-| `/events` | server-sent events: `image` with an IMAGE, `refused` with a REFUSED |
+| `/events` | server-sent events: `image` with an IMAGE, `refused` with a REFUSED, `device` with DEVICE |
 | `/thumbnails/OWNER/IMAGE_ID` | a WebP of at most 480 pixels on its longer side, turned as it is to be shown |
 | `/images/OWNER/IMAGE_ID` | the very bytes that were verified; `…/download` as a file |
 | `/proofs/OWNER/IMAGE_ID` | a ZIP archive: image, detached signature, chain, and how to check them (docs/proof.md) |
 
 Lists begin with what is newest here; CURSOR is what the next page is asked for with, as ``before``, or null. IMAGE is
 `{"image_id", "owner", "channel", "name", "caption", "audience", "media_type", "width", "height", "size", "sha256",
-"sent_at", "saved_at", "fingerprint", "verified_owner", "is_here"}`: what only the owner's signed header says is null
-for what version 0.1.0 has saved, and width and height are before the image is turned. REFUSED is
-`{"image_id", "owner", "channel", "code", "message", "at"}`.
+"sent_at", "saved_at", "fingerprint", "verified_owner", "changed_device", "is_here"}`: what only the owner's signed
+header says is null for what version 0.1.0 has saved, and width and height are before the image is turned. REFUSED is
+`{"image_id", "owner", "channel", "code", "message", "at"}`. DEVICE, `{"user", "fingerprint", "message"}`, comes before
+an image from a device that was not verified, of somebody of whom another was: such an image has `changed_device`.
 
 Whoever wants to miss nothing opens `/events` first and then asks for the images: each event has an id, with which a
 browser that has lost its connection comes back. An image that was got back comes again as an event. A failure is
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from common.verified import Verified
     from subscriber.album import Album
     from subscriber.gallery.admission import Door
     from subscriber.gallery.thumbnails import Thumbnails
@@ -60,6 +62,7 @@ def make_app(
     *,
     home: Path,
     album: Album,
+    verified: Verified,
     thumbnails: Thumbnails,
     door: Door,
     user: str,
@@ -67,7 +70,7 @@ def make_app(
     maximum_image_size: int,
 ) -> Starlette:
     """Return the application of the folder ``home``, which sends events until its ``state.is_over()``."""
-    listing = Listing(album)
+    listing = Listing(album, verified)
     files = Files(home, album, thumbnails, maximum_image_size=maximum_image_size)
     status = {"user": user, "inbox": str(inbox), "version": version("sealcast")}
     app = Starlette(
@@ -79,7 +82,7 @@ def make_app(
             Route("/api/refused", listing.refused),
             Route("/api/filters", listing.filters),
             Route("/api/status", lambda _: JSONResponse(status)),
-            Route("/events", Events(album).follow),
+            Route("/events", Events(album, verified).follow),
             Route("/thumbnails/{owner}/{image_id}", files.thumbnail),
             Route("/images/{owner}/{image_id}", files.show),
             Route("/images/{owner}/{image_id}/download", files.download),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from common.verified import Verified
     from subscriber.album import Album
     from subscriber.ledger import Entry
 
@@ -35,8 +36,9 @@ _SIGN_OF_LIFE = b":\n\n"
 class Events:
     """Follows the album for each page that is open, until the application ``is_over``."""
 
-    def __init__(self, album: Album) -> None:
+    def __init__(self, album: Album, verified: Verified) -> None:
         self._album = album
+        self._verified = verified
 
     async def follow(self, request: Request) -> Response:
         """Send what comes after the last event that this page had, or from now on."""
@@ -53,7 +55,7 @@ class Events:
         while not is_over():
             later = await run_in_threadpool(self._album.since, position)
             for position, entry in later:  # noqa: PLR1704 - where it has got to
-                yield await run_in_threadpool(_event, position, entry)
+                yield await run_in_threadpool(self._describe, position, entry)
             if later:
                 continue
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -61,9 +63,22 @@ class Events:
             if pauses % _PAUSES_BETWEEN_SIGNS == 0:
                 yield _SIGN_OF_LIFE
 
+    def _describe(self, position: Position, entry: Entry) -> bytes:
+        if entry.outcome != SAVED:
+            return _event("refused", describe_refused(entry), position)
+        image = describe_image(entry, self._verified)
+        # First, as on the command line; without an id of its own, so that the image is not missed.
+        warning = _event("device", _describe_device(entry)) if image["changed_device"] else b""
+        return warning + _event("image", image, position)
 
-def _event(position: Position, entry: Entry) -> bytes:
-    is_saved = entry.outcome == SAVED
-    name, data = ("image", describe_image(entry)) if is_saved else ("refused", describe_refused(entry))
+
+def _describe_device(entry: Entry) -> dict[str, object]:
+    owner = entry.owner
+    message = f"{owner} posts with a device that you have not verified. Ask {owner} whether it is theirs, then run: "
+    return {"user": owner, "fingerprint": entry.fingerprint, "message": f"{message}subscriber verify {owner}"}
+
+
+def _event(name: str, data: dict[str, object], position: Position | None = None) -> bytes:
     # JSON has no line break in it.
-    return f"id: {position}\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()
+    lines = [f"event: {name}", f"data: {json.dumps(data)}", *([f"id: {position}"] if position else [])]
+    return "\n".join([*lines, "", ""]).encode()

@@ -10,11 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from common.topics import parse_image_id
+from common.verified import Standing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from common.verified import Verified
     from subscriber.album import Album
     from subscriber.ledger import Entry
 
@@ -25,8 +27,9 @@ _LONGEST_NUMBER = 18  # digits; SQLite's integers have 64 bits
 class Listing:
     """Answers with pages of the album."""
 
-    def __init__(self, album: Album) -> None:
+    def __init__(self, album: Album, verified: Verified) -> None:
         self._album = album
+        self._verified = verified
 
     async def images(self, request: Request) -> Response:
         """List what was saved."""
@@ -39,7 +42,7 @@ class Listing:
             owner=asked.get("owner") or None,
             search=asked.get("search", "").strip() or None,
         )
-        images = await run_in_threadpool(lambda: [describe_image(entry) for entry in page.entries])
+        images = await run_in_threadpool(lambda: [describe_image(entry, self._verified) for entry in page.entries])
         return JSONResponse({"images": images, "next": page.next, "total": page.total})
 
     async def image(self, request: Request) -> Response:
@@ -49,7 +52,7 @@ class Listing:
         entry = None if image_id is None else await run_in_threadpool(self._album.find, owner, image_id)
         if entry is None:
             raise HTTPException(404, "there is no such image")
-        return JSONResponse(await run_in_threadpool(describe_image, entry))
+        return JSONResponse(await run_in_threadpool(describe_image, entry, self._verified))
 
     async def refused(self, request: Request) -> Response:
         """List what was refused."""
@@ -63,8 +66,9 @@ class Listing:
         return JSONResponse({"channels": channels, "owners": owners})
 
 
-def describe_image(entry: Entry) -> dict[str, object]:
+def describe_image(entry: Entry, verified: Verified) -> dict[str, object]:
     """Return the IMAGE of a saved entry."""
+    standing = verified.state(entry.owner, entry.fingerprint)
     header = entry.header
     signed: dict[str, Any] = json.loads(header.to_json()) if header else {}
     names = ("caption", "audience", "media_type", "width", "height", "size", "sent_at")
@@ -77,7 +81,8 @@ def describe_image(entry: Entry) -> dict[str, object]:
         "sha256": entry.sha256,
         "saved_at": entry.at.isoformat(),
         "fingerprint": entry.fingerprint,
-        "verified_owner": False,
+        "verified_owner": standing is Standing.VERIFIED,
+        "changed_device": standing is Standing.CHANGED,
         "is_here": entry.is_here,
     }
 

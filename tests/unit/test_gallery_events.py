@@ -6,8 +6,11 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
+import authorities
 import pytest
-from galleries import Browser, Gallery, serve
+from galleries import NOW, Browser, Gallery, serve
+
+from common.certificates import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
-    with serve(tmp_path_factory.mktemp("home"), lambda image: image) as one:
+    with pytest.MonkeyPatch.context() as patch, serve(tmp_path_factory.mktemp("home")) as one:
+        patch.setattr("subscriber.gallery.events._PAUSE_SECONDS", 0.05)
         yield one
 
 
@@ -67,6 +71,26 @@ def test_an_image_in_place_of_the_last_refusal_is_heard_of(gallery: Gallery, bro
         assert name(next(events)) == "10.png"
 
 
+def test_a_device_that_was_not_verified_is_told_of_before_its_image(gallery: Gallery, browser: Browser) -> None:
+    known, new = (authorities.default().new_member("alice").certificate for _ in range(2))
+    gallery.verified.add([known], NOW)
+    gallery.verified.see(new)
+    with browser.events() as events:
+        gallery.save(number=1, fingerprint=fingerprint(known))
+        gallery.save(number=2, fingerprint=fingerprint(new))
+        came = [next(events) for _ in range(3)]
+    assert [event["event"] for event in came] == ["image", "device", "image"]
+    told = json.loads(came[1]["data"])
+    assert (told["user"], told["fingerprint"]) == ("alice", fingerprint(new))
+    assert told["message"].endswith("subscriber verify alice")
+    assert "id" not in came[1]
+    images = browser.get("/api/images").json["images"]
+    standings = [(image["verified_owner"], image["changed_device"]) for image in images]
+    assert standings == [(False, True), (True, False)]
+    gallery.verified.forget("alice")
+    assert not browser.get("/api/images").json["images"][0]["changed_device"]
+
+
 @pytest.mark.parametrize("last", ["junk", "@", "-1@x", "9" * 40 + "@", "٣@"])
 def test_an_id_that_is_none_means_from_now_on(gallery: Gallery, browser: Browser, last: str) -> None:
     gallery.save(number=1)
@@ -77,7 +101,7 @@ def test_an_id_that_is_none_means_from_now_on(gallery: Gallery, browser: Browser
 
 def test_a_page_that_is_open_does_not_keep_the_gallery_from_stopping(tmp_path: Path) -> None:
     with contextlib.ExitStack() as pages:
-        with serve(tmp_path, lambda image: image) as gallery:
+        with serve(tmp_path) as gallery:
             events = pages.enter_context(gallery.browser().events())
             gallery.save(number=1)
             assert name(next(events)) == "1.png"

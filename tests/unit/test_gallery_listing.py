@@ -46,7 +46,8 @@ def test_an_image_is_listed_with_what_its_owner_signed(gallery: Gallery, browser
             "image_id": str(entry.image_id), "owner": "alice", "channel": "family/trips", "name": "kyle.png",
             "caption": "On the beach", "audience": "named", "media_type": "image/png", "width": 64, "height": 48,
             "size": 8, "sha256": entry.sha256, "sent_at": "2026-11-24T12:00:00Z",
-            "saved_at": "2026-11-24T12:00:01+00:00", "fingerprint": "ab" * 32, "verified_owner": False, "is_here": True,
+            "saved_at": "2026-11-24T12:00:01+00:00", "fingerprint": "ab" * 32, "verified_owner": False,
+            "changed_device": False, "is_here": True,
         }
     ]  # fmt: skip
 

@@ -117,13 +117,18 @@ export class Viewer {
   }
 
   /** Say what the badge means, and what it does not mean. */
-  #explain({ owner, verified_owner: isCompared }) {
+  #explain({ owner, verified_owner: isCompared, changed_device: isAnother }) {
     byId("badge-signed").textContent =
       `Every byte is as ${owner} signed it, and the registrar that this device trusts certifies that the key is ${owner}'s.`;
     byId("badge-compared").replaceChildren(
       ...(isCompared
         ? [`You have compared ${owner}'s fingerprint yourself.`]
-        : [`You have not compared ${owner}'s fingerprint yourself yet: `, create("code", {}, `subscriber verify ${owner}`)]),
+        : [
+            isAnother
+              ? `You have compared another device of ${owner}'s, and not this one. Ask ${owner} whether it is theirs: `
+              : `You have not compared ${owner}'s fingerprint yourself yet: `,
+            create("code", {}, `subscriber verify ${owner}`),
+          ]),
     );
   }
 
