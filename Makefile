@@ -34,6 +34,10 @@ screenshots: setup
 	@tools/debian-packages chromium fonts-liberation
 	PICTURES=docs/pictures $(BIN)/pytest -k axe_finds tests/browser/test_barriers.py
 
+# What failed the last time, alone: nothing else runs beside it. Fails where nothing did.
+test-again: setup
+	$(BIN)/pytest --last-failed --last-failed-no-failures none -p no:xdist -m "not compose"
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

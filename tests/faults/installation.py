@@ -105,10 +105,10 @@ class Installation:
                 for program in self._programs:
                     program.kill()
 
-    def _program(self, user: str, *command: str | Path) -> Program:
-        """Return a program of a user's, or the registrar, not started yet."""
+    def _program(self, user: str, *command: str | Path, patient: bool = False) -> Program:
+        """Return a program of a user's, or the registrar, not started yet; a ``patient`` one waits as long as usual."""
         name = f"{user}-{command[1]}-{len(self._programs)}"
-        environment = QUICK | {"TMPDIR": str(self._temporary)}
+        environment = ({} if patient else QUICK) | {"TMPDIR": str(self._temporary)}
         before = self.before.get(user, ())
         command = (*command, "--verbose")  # the more is written, the more there is to judge
         program = Program(name, *command, logs=self._logs, environment=environment, before=before)
@@ -143,7 +143,7 @@ class Installation:
         home = self.system.home_of(user)
         registering = self._program(
             user, "publisher", "register", user, *self.system.doors, "--ca-fingerprint",
-            self.system.fingerprint, "--password-stdin", "--key-size", KEY_SIZE, *self._home(user),
+            self.system.fingerprint, "--password-stdin", "--key-size", KEY_SIZE, *self._home(user), patient=True,
         )  # fmt: skip
         assert registering.run(PASSWORD + "\n") == 0, registering.errors
         return home
@@ -171,6 +171,12 @@ class Installation:
             owner, "publisher", "post", *images, *named, "--keep-metadata", *self._home(owner), *self._door(owner)
         )
         return Posting(program, owner, tuple(images), tuple(to))
+
+    def post(self, owner: str, *, count: int = 1, size: int = 100_000, to: Sequence[str] = ()) -> None:
+        """Post images, where nothing keeps the owner from it."""
+        posting = self.make_posting(owner, count=count, size=size, to=to)
+        posting.program.start()
+        self.complete(posting)
 
     def complete(self, posting: Posting) -> None:
         """Post what a command that has ended did not take in, and send what waits."""

@@ -48,8 +48,7 @@ def test_a_broker_killed_at_any_moment_loses_nothing(sweep: Sweep, *, empty: boo
 def test_what_only_a_killed_broker_had_for_a_reader_is_fetched(sweep: Sweep, *, empty: bool) -> None:
     installation = sweep.installation
     sweep.links["bob"].partition()
-    posting = installation.make_posting("alice", count=3)
-    assert posting.program.run() == 0, posting.program.errors
+    installation.post("alice", count=3)
     installation.broker.end()
     installation.restart_broker(empty=empty)
     sweep.links["bob"].heal()
@@ -73,8 +72,7 @@ def test_what_only_a_killed_broker_had_for_the_registrar_is_sent_again(sweep: Sw
 def test_the_data_folder_deleted_under_a_running_system_is_rebuilt(sweep: Sweep) -> None:
     installation = sweep.installation
     for to in ((), ("bob",)):
-        posting = installation.make_posting("alice", count=2, to=to)
-        assert posting.program.run() == 0, posting.program.errors
+        installation.post("alice", count=2, to=to)
     installation.broker.end()
     installation.restart_broker(empty=True)
     installation.register("dave")

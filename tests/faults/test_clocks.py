@@ -70,8 +70,7 @@ def test_a_reader_whose_clock_is_wrong_loses_nothing(
     set_clock("bob", days)
     wrong = installation.make_reader("bob")
     installation.start(wrong)
-    posting = installation.make_posting("alice", count=2, to=to)
-    assert posting.program.run() == 0, posting.program.errors
+    installation.post("alice", count=2, to=to)
     wrong.wait_for("NEW_IMAGE")
     wait_until(lambda: "will try again" in wrong.errors, "the reader says that its clock is wrong")
     wrong.kill()

@@ -51,8 +51,7 @@ def registrars_disk(module_sweep: Sweep) -> SmallDisk:
 def test_a_reader_goes_on_by_itself_when_there_is_room(sweep: Sweep, readers_disk: SmallDisk) -> None:
     said = len(sweep.bob.errors)
     readers_disk.fill(but=sweep.chance.randrange(LITTLE))
-    posting = sweep.installation.make_posting("alice", count=3, size=SIZE)
-    assert posting.program.run() == 0, posting.program.errors
+    sweep.installation.post("alice", count=3, size=SIZE)
     wait_until(lambda: FULL.search(sweep.bob.errors[said:]), "the reader says what is wrong")
     wait_until(lambda: sweep.oracle.count("carol") == len(sweep.oracle.posted), "all at the other reader")
     assert sweep.oracle.partial("bob") == []

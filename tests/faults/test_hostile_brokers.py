@@ -81,13 +81,11 @@ def test_whatever_a_broker_does_each_image_is_saved_once(sweep: Sweep, hostile: 
     havoc = Havoc(sweep.chance)
     hostile.change = havoc.change
     for to in ((), ("bob",)):
-        posting = sweep.installation.make_posting("alice", count=5, to=to)
-        assert posting.program.run() == 0, posting.program.errors
+        sweep.installation.post("alice", count=5, to=to)
     sweep.oracle.wait_and_judge()
     for message in havoc.rest() + sweep.chance.sample(hostile.seen, len(hostile.seen)):
         if message.topic.startswith((IMAGES, ANNOUNCEMENTS)):
             hostile.say(message)
     carry_honestly(hostile)
-    posting = sweep.installation.make_posting("alice")
-    assert posting.program.run() == 0, posting.program.errors
+    sweep.installation.post("alice")
     sweep.oracle.wait_and_judge()

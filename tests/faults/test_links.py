@@ -58,13 +58,12 @@ def test_a_lost_reply_stores_an_image_once(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize("sweep", range(1), indirect=True)
 def test_forty_megabytes_over_a_link_that_is_cut_five_times_arrive_once(sweep: Sweep) -> None:
-    posting = sweep.installation.make_posting("alice", size=40 * MEGABYTE)
     up, down = sweep.links["alice"], sweep.links["bob"]
     up_cuts, down_cuts = up.cuts, down.cuts
     up.cut_after("up", *(sweep.chance.randrange(MEGABYTE, 39 * MEGABYTE) for _ in range(5)))
     # In all less than the image: also who goes on where the link was cut meets every cut.
     down.cut_after("down", *(sweep.chance.randrange(MEGABYTE, 7 * MEGABYTE) for _ in range(5)))
-    assert posting.program.run() == 0, posting.program.errors
+    sweep.installation.post("alice", size=40 * MEGABYTE)
     sweep.oracle.wait_and_judge()
     assert (up.cuts - up_cuts, down.cuts - down_cuts) == (5, 5)
 
@@ -73,8 +72,7 @@ def test_forty_megabytes_over_a_link_that_is_cut_five_times_arrive_once(sweep: S
 def test_a_slow_reader_keeps_no_other_waiting(sweep: Sweep) -> None:
     slow, saved = sweep.links["bob"], len(sweep.oracle.posted)
     slow.delay = 1  # of each 32 KiB: minutes for all of it, had it to come that way
-    posting = sweep.installation.make_posting("alice", count=5, size=MEGABYTE)
-    assert posting.program.run() == 0, posting.program.errors
+    sweep.installation.post("alice", count=5, size=MEGABYTE)
     wait_until(lambda: sweep.oracle.count("carol") == saved + 5, "all at the other reader")
     assert sweep.oracle.count("bob") < saved + 5
     slow.delay = 0
