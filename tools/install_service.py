@@ -88,7 +88,10 @@ class Installation:
         self._program = self._prefix / "lib" / "sealcast"
 
     def install(self, requirements: Path) -> None:
-        """Install the programs with the locked dependencies, then the unit, and say what is to be done next."""
+        """Install the programs with the locked dependencies, then the unit, and say what is to be done next.
+
+        A service that runs already goes on with what is new.
+        """
         self._demand_rights()
         if self._has_other_programs():
             print(f"found      {', '.join(PROGRAMS)} in {self._prefix / 'bin'}")
@@ -101,14 +104,14 @@ class Installation:
             shutil.copyfile(SOURCE / "services" / name, path)
             print(f"installed  {self._prefix / place}")
         self._settle()
+        self._manage("try-restart", self._instances)
         print("next:", *self._service.next_steps, sep="\n  ")
 
     def uninstall(self) -> None:
         """Stop the service and take its files away; the programs go with the last unit. Identities and data stay."""
         self._demand_rights()
-        unit = self._service.unit
-        self._manage("stop", unit.replace("@.", "@*."))
-        self._manage("disable", unit)
+        self._manage("stop", self._instances)
+        self._manage("disable", self._service.unit)
         for place in self._service.files:
             self._written(self._prefix / place).unlink(missing_ok=True)
             print(f"removed    {self._prefix / place}")
@@ -141,6 +144,11 @@ class Installation:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(target)
+
+    @property
+    def _instances(self) -> str:
+        """Name the unit, or all that run of one for any folder."""
+        return self._service.unit.replace("@.", "@*.")
 
     def _demand_rights(self) -> None:
         if not self._service.is_system or self._root is not None:

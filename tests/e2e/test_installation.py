@@ -92,7 +92,7 @@ def test_the_installed_programs_run_by_themselves_and_go_away_again(tmp_path: Pa
     earlier.mkdir(parents=True)
     assert "systemctl --user enable --now sealcast-subscriber" in account.make("install")
     assert not earlier.exists()
-    assert account.asked() == ["--user daemon-reload"]
+    assert account.asked() == ["--user daemon-reload", "--user try-restart sealcast-subscriber.service"]
     assert (account.home / UNIT).read_text() == (ROOT / "services" / "sealcast-subscriber.service").read_text()
     commands = {name: account.home / ".local" / "bin" / name for name in install_service.PROGRAMS}
     for name, command in commands.items():
