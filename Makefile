@@ -3,26 +3,35 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROGRAMS := $(VENV)/.programs
 INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup demo test docs screenshots check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
+.PHONY: setup programs demo test docs screenshots check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
 
 setup: $(INSTALLED)
 
-$(INSTALLED): requirements/development.txt pyproject.toml tools/debian-packages
+# What it takes to run the three programs; everybody else needs the tools of `setup` as well, which are twice as much.
+programs: $(PROGRAMS)
+
+$(PROGRAMS): requirements/runtime.txt pyproject.toml tools/debian-packages
 	@tools/debian-packages mosquitto python3-venv
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "error: $$($(PYTHON) --version) is not Python 3.11 to 3.13" >&2; \
 	       echo "hint: name one that is: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "installing the locked dependencies into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup
+$(INSTALLED): requirements/development.txt $(PROGRAMS)
+	@echo "installing the tools of development into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@touch $@
+
+demo: programs
 	@$(BIN)/python -m tools.demo $(if $(IMAGE),"$(IMAGE)")
 
 test: setup
@@ -56,6 +65,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.logins
 	@tools/debian-packages chromium
 	$(BIN)/python -m benchmarks.gallery
+	$(BIN)/python -m benchmarks.newcomer
 
 # Everything is killed again and again while images are posted: nothing lost, nothing twice. About ten minutes.
 soak: setup
