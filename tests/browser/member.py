@@ -21,6 +21,7 @@ from common.files import write_private
 from common.sealing import OpenedImage
 from common.settings import Settings
 from common.topics import ImageTopic, new_image_id
+from common.verified import Verified
 from subscriber.gallery_commands import serving
 from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
@@ -52,6 +53,7 @@ class Member:
     _address: str = ""
     _cookies: list[Any] = field(default_factory=list)
     ledger: Ledger = field(init=False)
+    verified: Verified = field(init=False)
     _keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,8 @@ class Member:
         write_private(self.home / "key.pem", device.key_pem)
         write_private(self.home / "certificate.pem", device.certificate_pem)
         self.ledger = Ledger(self.home)
-        self._keeper = Keeper(Inbox(self.home / "inbox"), self.ledger, _Silent(), lambda: self.at)
+        self.verified = Verified(self.home)
+        self._keeper = Keeper(Inbox(self.home / "inbox"), self.ledger, self.verified, _Silent(), lambda: self.at)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +71,7 @@ class Member:
     def __exit__(self, *exception: object) -> None:
         self.stop_gallery()
         self.ledger.__exit__(*exception)
+        self.verified.__exit__(*exception)
 
     def receive(
         self,
