@@ -63,6 +63,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.flood
 	$(BIN)/python -m benchmarks.logins
+	$(BIN)/python -m benchmarks.watching
 	@tools/debian-packages chromium
 	$(BIN)/python -m benchmarks.gallery
 	$(BIN)/python -m benchmarks.newcomer

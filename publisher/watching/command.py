@@ -110,12 +110,14 @@ def add_watch_command(app: typer.Typer, default_home: Path) -> None:
 
         with (
             _hold(home, folder),
-            Memory(home, watched.root) as memory,
+            Memory(home, watched.root, is_mount=watched.is_mount) as memory,
             Decoder(settings) as decoder,
             Outbox(home) as outbox,
             Line(open_session, wishes, clocks.monotonic) as line,
         ):
-            running.decide(watched, memory, include_existing=include_existing, channels_by_folder=channels_by_folder)
+            running.decide(
+                watched, memory, wishes, include_existing=include_existing, channels_by_folder=channels_by_folder
+            )
             stop = Stop()
             ignore_writers()
             running.demand_line(line, report)

@@ -51,8 +51,8 @@ class Folder:
         self.root = shown.resolve()
         self._home = home.resolve()
         self._is_said: set[PurePosixPath] = set()
-        # Where the folder is a disk's, an empty one takes its place while the disk is away.
-        self._is_mounted = self.root.is_mount()
+        # Where the folder is a disk, an empty one takes its place while the disk is away.
+        self.is_mount = self.root.is_mount()
 
     def demand(self) -> tuple[int, int]:
         """Return which folder stands there, device and inode; raises ConfigurationError where there is none."""
@@ -65,9 +65,13 @@ class Folder:
                 hint="name a folder that exists and that you may read",
                 code="no_folder",
             ) from error
-        if self._is_mounted and not self.root.is_mount():
+        if self.root.is_mount() != self.is_mount:
             raise ConfigurationError(
-                f"cannot watch {self.shown}: its disk is not there", hint="connect the disk again", code="no_folder"
+                f"cannot watch {self.shown}: {'its disk is not there' if self.is_mount else 'it is a disk now'}",
+                hint="mount the disk again"
+                if self.is_mount
+                else "to watch the disk, stop this watch and start it again",
+                code="no_folder",
             )
         return status.st_dev, status.st_ino
 

@@ -27,7 +27,9 @@ LEFT_ALONE = "left_alone"  # why a file is not posted that was there before the 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS folders (
     number INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE
+    path BLOB NOT NULL,
+    is_mount INTEGER NOT NULL,  -- a disk, and the folder that is there without it, are two
+    UNIQUE (path, is_mount)
 );
 CREATE TABLE IF NOT EXISTS files (
     folder INTEGER NOT NULL,
@@ -68,10 +70,10 @@ class Memory:
     Each method raises ConfigurationError, code ``watch_memory``, where the disk fails.
     """
 
-    def __init__(self, home: Path, root: Path) -> None:
+    def __init__(self, home: Path, root: Path, *, is_mount: bool = False) -> None:
         self._database = LocalDatabase(home / DATABASE, _TABLES, code="watch_memory")
-        self._root = os.fsencode(root)
-        found = self._database.read("SELECT number FROM folders WHERE path = ?", self._root)
+        self._root = os.fsencode(root), is_mount
+        found = self._database.read("SELECT number FROM folders WHERE path = ? AND is_mount = ?", *self._root)
         self._folder: int | None = found[0]["number"] if found else None
         rows = self._database.read("SELECT * FROM files WHERE folder = ?", self._folder)
         self._files = {
@@ -96,8 +98,8 @@ class Memory:
     def begin(self, left_alone: Iterable[File]) -> None:
         """Begin with a folder, and with what is in it and is not to be posted: all is remembered, or nothing."""
         with self._database.transaction():
-            self._database.write("INSERT INTO folders (path) VALUES (?)", self._root)
-            (row,) = self._database.read("SELECT number FROM folders WHERE path = ?", self._root)
+            self._database.write("INSERT INTO folders (path, is_mount) VALUES (?, ?)", *self._root)
+            (row,) = self._database.read("SELECT number FROM folders WHERE path = ? AND is_mount = ?", *self._root)
             self._folder = row["number"]
             for file in left_alone:
                 self.leave(file, LEFT_ALONE)

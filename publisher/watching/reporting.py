@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 _BY_ITSELF = "this is tried again by itself, and nothing is lost meanwhile"
 
 
+def name_readers(wishes: Wishes) -> str:
+    """Return for whom images are."""
+    return ", ".join(wishes.to) or "every member"
+
+
+def count_files(number: int) -> str:
+    """Return how many files there are, in words."""
+    return "1 file" if number == 1 else f"{number:,} files"
+
+
 class WatchReport:
     """Says what becomes of a watched folder's files."""
 
@@ -36,18 +46,21 @@ class WatchReport:
     def ready(self, user: str, wishes: Wishes, memory: Memory) -> None:
         """Say that the folder is watched from now on, or is again."""
         self._is_gone = False
-        readers = ", ".join(wishes.to) or "every member"
-        line = f"ready: watching {self._folder.shown}; as {user}, new images are posted for {readers}"
+        line = f"ready: watching {self._folder.shown}; as {user}, new images are posted for {name_readers(wishes)}"
         if left_alone := memory.count(LEFT_ALONE):
-            files = "1 file" if left_alone == 1 else f"{left_alone:,} files"
-            line += f"\n       left alone: {files} from before; --include-existing posts what was there, too"
+            before = f"{count_files(left_alone)} from before"
+            line += f"\n       left alone: {before}; --include-existing posts what was there, too"
         self._readiness.announce(self._printer, line, folder=self._folder.root, left_alone=left_alone)
 
     def gone(self, error: SealcastError) -> None:
         """Say once that there is no folder."""
         if not self._is_gone:
             self._is_gone = True
-            again = SealcastError(error.message, hint=f"{error.hint}; watching goes on by itself", code=error.code)
+            again = SealcastError(
+                error.message,
+                hint=f"{error.hint}; when the folder is back, watching goes on by itself",
+                code=error.code,
+            )
             self._report.tell(self._folder.shown, again)
 
     def posted(self, path: PurePosixPath | None, outcome: Outcome) -> None:

@@ -14,12 +14,14 @@ from publisher.courier import may_pass
 from publisher.watching.channels import NO_CHANNEL_CODE
 from publisher.watching.memory import LEFT_ALONE
 from publisher.watching.notices import Notices
+from publisher.watching.reporting import count_files, name_readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from common.console import Stop
     from common.settings import Settings
+    from publisher.post import Wishes
     from publisher.watching.folder import Folder
     from publisher.watching.line import Line
     from publisher.watching.memory import Memory
@@ -29,13 +31,15 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 1.0  # seconds, until it is seen that the folder is gone, or that the program is to stop
 
 
-def decide(folder: Folder, memory: Memory, *, include_existing: bool | None, channels_by_folder: bool) -> None:
+def decide(
+    folder: Folder, memory: Memory, wishes: Wishes, *, include_existing: bool | None, channels_by_folder: bool
+) -> None:
     """Decide about what is in the folder already; where nobody can be asked (None), it is left alone."""
     if memory.is_new:
         existing = list(folder.files())
         if include_existing is None and existing and sys.stdin.isatty():
-            question = f"There are {len(existing):,} files in {folder.shown} already. Post them, too?"
-            include_existing = typer.confirm(question, err=True)
+            there = f"{folder.shown} has {count_files(len(existing))} already"
+            include_existing = typer.confirm(f"{there}. Post what is there, too, for {name_readers(wishes)}?", err=True)
         memory.begin([] if include_existing else existing)
     elif include_existing:
         memory.forget(LEFT_ALONE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+import pytest
+import typer
 from flows.watching import LONG_AGO, Watched, image
 
 from common.console import Printer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_what_is_new_is_posted_once_also_after_a_restart(watched: Watched) -> None:
@@ -52,6 +53,27 @@ def test_what_was_there_before_is_left_alone_unless_it_is_asked_for(watched: Wat
     assert watched.stored == [("public", "new.png")]
     watched.live(include_existing=True)
     assert watched.stored == [("public", "new.png"), ("public", "renamed.png")]
+
+
+@pytest.mark.parametrize(("answer", "posted"), [("y", ["old.png", "older.png"]), ("n", [])])
+def test_a_person_is_asked_about_what_is_there_once(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, answer: str, posted: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def ask(question: str, *, err: bool) -> bool:
+        assert err
+        asked.append(question)
+        return answer == "y"
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "confirm", ask)
+    watched.write("old.png", image(1))
+    watched.write("older.png", image(2), age=2 * LONG_AGO)
+    for _ in range(2):
+        watched.live(include_existing=None)
+    assert asked == [f"{watched.root} has 2 files already. Post what is there, too, for every member?"]
+    assert sorted(watched.said("stored")) == posted
 
 
 def test_the_same_bytes_are_posted_once_whatever_they_are_called(watched: Watched) -> None:

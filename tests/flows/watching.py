@@ -103,7 +103,13 @@ class Watched:
             Outbox(home) as self.outbox,
             Line(lambda: contextlib.nullcontext(self._courier()), self.wishes, clocks.monotonic) as line,
         ):
-            decide(folder, memory, include_existing=include_existing, channels_by_folder=self.channels_by_folder)
+            decide(
+                folder,
+                memory,
+                self.wishes,
+                include_existing=include_existing,
+                channels_by_folder=self.channels_by_folder,
+            )
             poster = Poster(
                 folder,
                 memory,

@@ -78,6 +78,16 @@ def test_folders_are_remembered_apart(tmp_path: Path) -> None:
         assert not other.knows(PHOTO)
 
 
+def test_a_disk_that_is_mounted_later_is_a_new_folder(tmp_path: Path) -> None:
+    # Else all that is on it would be new, and be posted.
+    begin(tmp_path)
+    with Memory(tmp_path, ROOT, is_mount=True) as memory:
+        assert memory.is_new
+        memory.begin([PHOTO])
+    with Memory(tmp_path, ROOT) as without, Memory(tmp_path, ROOT, is_mount=True) as mounted:
+        assert (without.knows(PHOTO), mounted.knows(PHOTO)) == (False, True)
+
+
 def test_a_beginning_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise KeyboardInterrupt

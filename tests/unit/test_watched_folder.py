@@ -162,13 +162,19 @@ def test_a_folder_that_is_gone_is_no_folder(folder: Folder) -> None:
     assert found(folder) == []
 
 
-def test_where_a_disk_was_mounted_an_empty_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+@pytest.mark.parametrize("said", ["its disk is not there", "it is a disk now"])
+def test_a_disk_and_the_folder_that_is_there_without_it_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    was = "not there" in said
+    monkeypatch.setattr(Path, "is_mount", lambda _: was)
     folder = Folder(tmp_path, tmp_path / "home")
     folder.demand()
-    monkeypatch.setattr(Path, "is_mount", lambda _: False)
-    with pytest.raises(ConfigurationError, match="its disk is not there"):
+    monkeypatch.setattr(Path, "is_mount", lambda _: not was)
+    with pytest.raises(ConfigurationError, match=said):
         folder.demand()
+    monkeypatch.setattr(Path, "is_mount", lambda _: was)
+    folder.demand()
 
 
 @pytest.mark.parametrize(
