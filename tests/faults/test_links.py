@@ -58,12 +58,14 @@ def test_a_lost_reply_stores_an_image_once(sweep: Sweep) -> None:
 
 @pytest.mark.parametrize("sweep", range(1), indirect=True)
 def test_forty_megabytes_over_a_link_that_is_cut_five_times_arrive_once(sweep: Sweep) -> None:
+    posting = sweep.installation.make_posting("alice", size=40 * MEGABYTE)
     up, down = sweep.links["alice"], sweep.links["bob"]
     up_cuts, down_cuts = up.cuts, down.cuts
     up.cut_after("up", *(sweep.chance.randrange(MEGABYTE, 39 * MEGABYTE) for _ in range(5)))
     # In all less than the image: also who goes on where the link was cut meets every cut.
     down.cut_after("down", *(sweep.chance.randrange(MEGABYTE, 7 * MEGABYTE) for _ in range(5)))
-    sweep.installation.post("alice", size=40 * MEGABYTE)
+    posting.program.start()
+    sweep.installation.complete(posting)
     sweep.oracle.wait_and_judge()
     assert (up.cuts - up_cuts, down.cuts - down_cuts) == (5, 5)
 
