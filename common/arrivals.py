@@ -21,7 +21,10 @@ REPLY_LOST_CODE = "reply_lost"  # the code of a session that was lost together w
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An arrived PUBLISH; ``connection`` counts the connections of its session, since each has packet ids anew."""
+    """An arrived PUBLISH; ``connection`` counts the connections of its session, since each has packet ids anew.
+
+    ``expiry`` is how many seconds the broker would keep it still, if it does not keep it for ever.
+    """
 
     topic: str
     payload: bytes
@@ -31,6 +34,7 @@ class Message:
     user_properties: Mapping[str, str] = field(default_factory=dict)
     packet_id: int = 0
     connection: int = 0
+    expiry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

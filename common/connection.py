@@ -76,6 +76,15 @@ def unverified_context() -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
+class LastWill:
+    """What the broker retains on a topic when the connection ends, however it does; it forgets it after ``expiry``."""
+
+    topic: str
+    payload: bytes
+    expiry: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """What a program asks of its session; times in seconds, sizes in bytes, None for the broker's own limit.
 
@@ -94,6 +103,7 @@ class SessionOptions:
     forgotten_on_leaving: bool = False
     slowest_upload: int = 32 * 1024
     quiet: bool = False
+    will: LastWill | None = None
 
     def delivery_timeout(self, size: int) -> float:
         """Return how many seconds a message of so many bytes may take to the broker, over a slow link too."""
@@ -109,6 +119,7 @@ def session_options(
     manual_acknowledgement: bool = False,
     forgotten_on_leaving: bool = False,
     quiet: bool = False,
+    will: LastWill | None = None,
 ) -> SessionOptions:
     """Return session options with the timeouts of the settings."""
     return SessionOptions(
@@ -122,6 +133,7 @@ def session_options(
         forgotten_on_leaving=forgotten_on_leaving,
         slowest_upload=settings.slowest_upload,
         quiet=quiet,
+        will=will,
     )
 
 

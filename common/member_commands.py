@@ -63,6 +63,7 @@ SHARED_OPTIONS = frozenset(
         "inbox",
         "include_existing",
         "keep_metadata",
+        "no_presence",
         "no_receipts",
         "output",
         "queue",

@@ -51,11 +51,13 @@ ALL_MEMBERS = f"{PREFIX}/members/+/+"
 ALL_ENROLMENTS = f"{PREFIX}/requests/enrol/+"
 ALL_IMAGES = f"{PREFIX}/images/#"
 ALL_ANNOUNCEMENTS = f"{PREFIX}/announcements/#"
+ALL_PRESENCE = f"{PREFIX}/presence/+/+"
 
 # Where Mosquitto says who connects (broker/mosquitto.conf); there is nothing of the kind in MQTT itself.
 BROKER_LOG = "$SYS/broker/log/N"
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _CLIENT_ID = re.compile(r"[0-9a-f]{32}(-[a-z0-9-]{1,32})?")
 _LONGEST_CHANNEL = 4
 
@@ -152,6 +154,28 @@ def receipt(owner: str, image_id: uuid.UUID, reader: str) -> str:
 def receipts_of(owner: str, image_id: uuid.UUID) -> str:
     """Return the filter for every reader's receipts of an image."""
     return receipt(owner, image_id, "+")
+
+
+def presence(user: str, fingerprint: str) -> str:
+    """Return the topic that tells whether a device is online."""
+    return f"{PREFIX}/presence/{user}/{fingerprint}"
+
+
+def parse_member(topic: str) -> tuple[str, str] | None:
+    """Return (user, fingerprint) of a topic that carries a certificate."""
+    return _parse_device_topic(topic, f"{PREFIX}/members/")
+
+
+def parse_presence(topic: str) -> tuple[str, str] | None:
+    """Return (user, fingerprint) of a topic under ``presence/``."""
+    return _parse_device_topic(topic, f"{PREFIX}/presence/")
+
+
+def _parse_device_topic(topic: str, head: str) -> tuple[str, str] | None:
+    match topic.removeprefix(head).split("/") if topic.startswith(head) else []:
+        case [user, fingerprint] if _WORD.fullmatch(user) and _FINGERPRINT.fullmatch(fingerprint):
+            return user, fingerprint
+    return None
 
 
 def all_requests(operation: str) -> str:

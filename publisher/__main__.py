@@ -37,6 +37,7 @@ from publisher.courier import reach
 from publisher.items import PRESENT, State
 from publisher.known import KNOWN
 from publisher.outbox import Outbox
+from publisher.people_commands import add_people_command
 from publisher.post import post_all
 from publisher.post_options import (
     CaptionOption,
@@ -200,6 +201,7 @@ add_watch_command(app, HOME)
 add_verify_commands(app, HOME)
 add_account_commands(app, HOME)
 add_status_command(app, HOME)
+add_people_command(app, HOME)
 add_revocation_commands(app, HOME)
 
 

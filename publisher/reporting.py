@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from publisher.removal import Removal
 
 _LARGE = 4 * 1024 * 1024  # bytes; below it, a bar would be gone before it is seen
+SHOWN_DIGITS = 16  # of a fingerprint, where there is no room for all
 _AFTER_REFUSAL = "publisher flush sends it once more, publisher remove gives it up"
 _LATER = "publisher flush sends what waits, and so does every later post"
 

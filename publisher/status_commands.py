@@ -33,7 +33,7 @@ from common.member_commands import member_session, read_image_id
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from publisher.outbox import Outbox
-from publisher.reporting import local_time, show_nothing
+from publisher.reporting import SHOWN_DIGITS, local_time, show_nothing
 from publisher.standing import SAVED, Standing
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _LATEST = 10  # images that are listed where none is named
 _LOOK_SECONDS = 15.0  # how often the registrar is asked once more: a receipt may have been lost on its way
-_SHOWN_DIGITS = 16  # of a fingerprint
 
 
 def add_status_command(app: typer.Typer, default_home: Path) -> None:
@@ -166,7 +165,7 @@ def _show_summary(standing: Standing, item: Item | None, printer: Printer) -> No
 
 
 def _show_receipt(receipt: messages.Receipt, printer: Printer) -> None:
-    device = f"on device {receipt.fingerprint[:_SHOWN_DIGITS]}"
+    device = f"on device {receipt.fingerprint[:SHOWN_DIGITS]}"
     at = receipt.handled_at
     if receipt.outcome == SAVED:
         printer.event(

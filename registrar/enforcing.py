@@ -52,3 +52,5 @@ class Enforcement:
                 for one in self._handlers.accounts.certificates_of(user, now)
             }
             yield Publication(topics.member(user, fingerprint), valid.get(fingerprint, b""))
+            if fingerprint not in valid:
+                yield Publication(topics.presence(user, fingerprint), b"")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from registrar.handlers import Handlers
 
 _LONGEST_SILENCE = 10.0  # seconds between two messages; all of them take longer (measured: 3,000 a second)
+_RETAINED = (topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS, topics.ALL_PRESENCE)
 _CHUNK = 100  # messages; then the others get their turn
 
 
@@ -81,7 +82,7 @@ def _read_known(handlers: Handlers, now: dt.datetime) -> dict[str, bytes]:
 
 def read_retained(session: Session) -> dict[str, bytes]:
     """Return the SHA-256 of every message that the broker retains, by its topic."""
-    session.subscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
+    session.subscribe(*_RETAINED)
     # A message to nobody else comes behind all that the subscriptions brought, since a broker keeps the order.
     mark = topics.reply(anonymous_client_id(), "mark")
     session.subscribe(mark)
@@ -90,7 +91,7 @@ def read_retained(session: Session) -> dict[str, bytes]:
     while (arrived := session.receive(_LONGEST_SILENCE)) is not None:
         if isinstance(arrived, Message):
             if arrived.topic == mark:
-                session.unsubscribe(topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS)
+                session.unsubscribe(*_RETAINED)
                 return retained
             if arrived.retained:
                 retained[arrived.topic] = sha256(arrived.payload).digest()
@@ -122,5 +123,7 @@ def _publish(session: Session, publications: Iterable[Publication], rate: int) -
 
 
 def _is_known(topic: str, handlers: Handlers) -> bool:
+    if (device := topics.parse_presence(topic)) is not None:
+        return handlers.accounts.has_had_certificate(*device)
     announced = topics.parse_announcement(topic)
     return announced is not None and handlers.catalogue.get(announced.image_id) is not None

@@ -70,6 +70,8 @@ class Service:
         """Ask the broker for every request and every image."""
         operations = (*_MEMBERS_OPERATIONS, *CONFIDENTIAL_OPERATIONS)
         self._members.subscribe(*map(topics.all_requests, operations), topics.ALL_IMAGES)
+        # What is retained of it before, the rebuilding looks at.
+        self._members.subscribe(topics.ALL_PRESENCE, retained=False)
         self.enrolment_door.subscribe()
 
     def serve_members(self) -> None:
@@ -123,7 +125,9 @@ class Service:
 
     def _answer_member(self, message: Message) -> None:
         try:
-            if message.retained:
+            if (device := topics.parse_presence(message.topic)) is not None:
+                self._look_at_presence(message, *device)
+            elif message.retained:
                 self._answers.clear(message)
             elif self._confidential.is_for(message):
                 self._confidential.answer(message)
@@ -136,6 +140,12 @@ class Service:
         finally:
             self._members.acknowledge(message)
             self._places.release()
+
+    def _look_at_presence(self, message: Message, user: str, fingerprint: str) -> None:
+        """Clear what is said of no device in good standing: a last will is heard after a revocation, too."""
+        is_sound = message.payload in messages.PRESENCE
+        if not (is_sound and self._handlers.accounts.has_had_certificate(user, fingerprint)):
+            self._answers.clear(message)
 
     def _answer_signed(self, message: Message) -> None:
         image_topic = topics.parse_image(message.topic)

@@ -50,14 +50,15 @@ from subscriber.known import KNOWN
 from subscriber.ledger import Ledger
 from subscriber.listing import show_entries
 from subscriber.obtaining import Obtainer
-from subscriber.options import GalleryPortOption, InboxOption, NoReceiptsOption, inbox_folder
+from subscriber.options import GalleryPortOption, InboxOption, NoPresenceOption, NoReceiptsOption, inbox_folder
+from subscriber.presence import Presence, last_will, presence_topic
 from subscriber.proof_commands import add_proof_commands
 from subscriber.receipts import Receipts, owed_by, sending
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from common.connection import SessionOptions
+    from common.connection import LastWill, SessionOptions
 
 PROGRAM = "subscriber"
 HOME = console.default_home(PROGRAM)
@@ -100,6 +101,7 @@ def run(
     gallery: Annotated[bool, option("--gallery", help="Show the inbox in a browser on this machine, too.")] = False,
     gallery_port: GalleryPortOption = 0,
     no_receipts: NoReceiptsOption = False,
+    no_presence: NoPresenceOption = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,
@@ -119,7 +121,7 @@ def run(
     asking_id, client_id = identity.device.client_id("asking", fresh=True), identity.device.client_id(PROGRAM)
     printer = Printer(as_json=json)
     filters = channel or ["#"]
-    box = _inbox(inbox, home)
+    box, presence = _inbox(inbox, home), presence_topic(identity)
     with (
         _hold(home),
         Decoder(settings) as decoder,
@@ -129,7 +131,7 @@ def run(
         # Two sessions: a broker sends only so much that is not acknowledged, and what is received stays so until it is
         # saved. On the same session the registrar's replies, which saving may wait for, could not come any more.
         member_session(identity, door, asking_id, session_options(settings, quiet=True)) as (asking, registrar),
-        asking.beside(client_id, _options(settings)) as session,
+        asking.beside(client_id, _options(settings, None if no_presence else last_will(presence))) as session,
         sending(Receipts(identity, asking, registrar, ledger, console.now), settings, wanted=not no_receipts),
     ):
         owes_receipt = owed_by(None if no_receipts else identity.user)
@@ -145,6 +147,7 @@ def run(
             inspect=decoder.inspect,
             settings=settings,
             clock=console.now,
+            presence=Presence(session, presence, wanted=not no_presence),
         )
         subscribe(session, ledger, filters)
         readiness.announce(printer, f"ready: waiting for images as {identity.user}, saving to {box.folder}")
@@ -218,13 +221,14 @@ def _inbox(folder: Path | None, home: Path) -> Inbox:
     return Inbox(inbox_folder(folder, home))
 
 
-def _options(settings: Settings) -> SessionOptions:
+def _options(settings: Settings, will: LastWill | None) -> SessionOptions:
     return session_options(
         settings,
         expiry=settings.subscriber_session_seconds,
         receive_maximum=_RECEIVE_MAXIMUM,
         maximum_packet_size=settings.maximum_sealed_size + PACKET_MARGIN,
         manual_acknowledgement=True,
+        will=will,
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from common.settings import Settings
     from subscriber.keeping import Keeper
     from subscriber.ledger import Ledger
+    from subscriber.presence import Presence
 
 # So many messages may arrive before what was missed gets a turn, too: as many as the broker keeps in flight.
 _WINDOW = 20
@@ -53,6 +54,7 @@ def make_daemon(
     inspect: Inspect,
     settings: Settings,
     clock: Callable[[], dt.datetime],
+    presence: Presence,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Daemon:
     """Return the daemon of one identity; ``session`` is for what arrives, the registrar's is another."""
@@ -74,6 +76,7 @@ def make_daemon(
         receiver=receiver,
         catch_up=catch_up,
         witness=Witness(identity, settings.clock_tolerance, clock),
+        presence=presence,
         settings=settings,
         monotonic=monotonic,
     )
@@ -90,6 +93,7 @@ class Daemon:
         receiver: Receiver,
         catch_up: CatchUp,
         witness: Witness,
+        presence: Presence,
         settings: Settings,
         monotonic: Callable[[], float],
     ) -> None:
@@ -98,6 +102,7 @@ class Daemon:
         self.receiver = receiver
         self.catch_up = catch_up
         self._witness = witness
+        self._presence = presence
         self._retry_seconds = settings.retry_seconds
         self._monotonic = monotonic
         self._next_try = monotonic() + self._retry_seconds
@@ -116,11 +121,14 @@ class Daemon:
                 break
             if not isinstance(arrived, Connected):
                 self.receiver.take(arrived)
-            elif arrived.again:
-                self._next_try = self._monotonic()
-                self.catch_up.begin_soon()
+            else:
+                self._presence.tell()
+                if arrived.again:
+                    self._next_try = self._monotonic()
+                    self.catch_up.begin_soon()
             if is_over():
                 return
+        self._presence.keep()
         if self._monotonic() >= self._next_try:
             self.receiver.try_postponed(is_over)
             with contextlib.suppress(SealcastError):  # what is out of date, or no room, is said when an image comes

@@ -7,6 +7,7 @@ All are frozen and refuse what they do not know (docs/protocol.md, "Requests and
 from common.messages.audit import AuditHead
 from common.messages.fields import AnyMessage, Audience, MediaType, Message, read
 from common.messages.image import Announcement, ImageHeader, seconds_left
+from common.messages.presence import OFFLINE, OFFLINE_SECONDS, ONLINE, ONLINE_SECONDS, PRESENCE
 from common.messages.receipt import Receipt, ReceiptOutcome
 from common.messages.requests import (
     LONGEST_PAGE,
@@ -59,6 +60,11 @@ from common.messages.results import (
 __all__ = [
     "LONGEST_PAGE",
     "MOST_RECEIPTS",
+    "OFFLINE",
+    "OFFLINE_SECONDS",
+    "ONLINE",
+    "ONLINE_SECONDS",
+    "PRESENCE",
     "STORE_REQUEST",
     "AcknowledgeRequest",
     "AcknowledgeResult",

@@ -24,8 +24,8 @@ from common.session import failures
 from common.session.packets import (
     cause,
     connect_properties,
-    disconnect_properties,
     is_taken,
+    leave,
     make_client,
     publish_properties,
     read_publish,
@@ -105,7 +105,7 @@ class Session:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._client.disconnect(properties=disconnect_properties(self._options))
+        leave(self._client, self._options)
         try:
             self._client.loop_stop()
         except AttributeError as error:

@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from common.arrivals import Message
 from common.errors import RefusedError
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from paho.mqtt.client import MQTTMessage, SocketLike
-    from paho.mqtt.reasoncodes import ReasonCode
 
     from common.connection import SessionOptions
 
 _LONGEST_EXPIRY = 2**32 - 1  # seconds; MQTT 5, section 3.3.2.3.3
 _NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5, section 3.4.2.1
+_DISCONNECT_WITH_WILL = 0x04  # MQTT 5, section 3.14.2.1
 _UNSPECIFIED = 0x80  # MQTT 5, section 2.4; what paho says of every connection that ends without a DISCONNECT
 
 
@@ -41,6 +42,10 @@ def make_client(client_id: str, context: ssl.SSLContext, options: SessionOptions
     client.connect_timeout = options.connect_timeout
     client.max_queued_messages_set(0)
     client.on_socket_open = _send_at_once
+    if (will := options.will) is not None:
+        properties = _properties(PacketTypes.WILLMESSAGE)
+        properties.MessageExpiryInterval = will.expiry
+        client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
     return client
 
 
@@ -55,13 +60,14 @@ def connect_properties(options: SessionOptions) -> Properties:
     return properties
 
 
-def disconnect_properties(options: SessionOptions) -> Properties | None:
-    """Return the properties of a DISCONNECT: whether the broker may forget the session."""
-    if not options.forgotten_on_leaving:
-        return None
-    properties = _properties(PacketTypes.DISCONNECT)
-    properties.SessionExpiryInterval = 0
-    return properties
+def leave(client: Client, options: SessionOptions) -> None:
+    """Send a DISCONNECT: whether the broker may forget the session, and that it carries out the will, if any."""
+    properties = None
+    if options.forgotten_on_leaving:
+        properties = _properties(PacketTypes.DISCONNECT)
+        properties.SessionExpiryInterval = 0
+    reason = None if options.will is None else ReasonCode(PacketTypes.DISCONNECT, identifier=_DISCONNECT_WITH_WILL)
+    client.disconnect(reason, properties)
 
 
 def publish_properties(
@@ -102,6 +108,7 @@ def read_publish(received: MQTTMessage, connection: int) -> Message | None:
         user_properties=dict(getattr(properties, "UserProperty", ())),
         packet_id=received.mid,
         connection=connection,
+        expiry=getattr(properties, "MessageExpiryInterval", None),
     )
 
 

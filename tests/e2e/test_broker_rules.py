@@ -59,6 +59,8 @@ RULES = [
     (topics.ImageTopic("bob", "public", IMAGE_ID).image, {"bob", "registrar"}, INSIDE),
     (topics.receipt("alice", IMAGE_ID, "bob"), {"bob", "registrar"}, {"alice", "registrar"}),
     (topics.receipt("bob", IMAGE_ID, "alice"), {"alice", "registrar"}, {"bob", "registrar"}),
+    (topics.presence("alice", "0" * 64), {"alice", "registrar"}, INSIDE),
+    (topics.presence("bob", "0" * 64), {"bob", "registrar"}, INSIDE),
     (f"{topics.PREFIX}/elsewhere", {"registrar"}, {"registrar"}),
     ("elsewhere", set(), set()),
     ("$SYS/broker/elsewhere", set(), set()),
@@ -102,7 +104,7 @@ def doorway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorway]:
 
 def test_the_table_names_every_kind_of_topic() -> None:
     levels = {topic.removeprefix(f"{topics.PREFIX}/").split("/")[0] for topic, _, _ in RULES}
-    assert levels >= {"trust", "members", "requests", "replies", "images", "announcements", "receipts"}
+    assert levels >= {"trust", "members", "requests", "replies", "images", "announcements", "receipts", "presence"}
 
 
 @pytest.mark.parametrize("who", sorted(CLIENT_IDS))

@@ -32,6 +32,7 @@ from subscriber.inbox import Inbox
 from subscriber.keeping import Keeper
 from subscriber.ledger import LEDGER, Ledger
 from subscriber.obtaining import Obtainer
+from subscriber.presence import Presence, presence_topic
 from subscriber.receipts import Receipts, owed_by
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Reader:
             inspect=INSPECT,
             settings=world.settings,
             clock=world.clock,
+            presence=Presence(self.session, presence_topic(self.identity), wanted=True),
             monotonic=lambda: world.clock().timestamp(),
         )
         self.receiver = self.daemon.receiver

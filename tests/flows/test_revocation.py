@@ -85,26 +85,27 @@ def test_another_device_and_another_member_go_on(world: World, alice: Owner, bob
 
 
 def test_everybody_learns_of_a_revocation_once(world: World, following: Following) -> None:
-    retained = {}
+    retained, presence = {}, {}
     for user in ("carol", "dave"):
         certificate = world.identity(user).certificate
         retained[user] = topics.member(user, fingerprint(certificate))
+        presence[user] = topics.presence(user, fingerprint(certificate))
         world.members.publish(retained[user], b"certificate", retain=True)
     following.follow()
     assert following.topics == []
     revoke(world, "carol")
     following.follow()
-    assert following.topics == [retained["carol"]]
+    assert following.topics == [retained["carol"], presence["carol"]]
     assert retained["carol"] not in world.broker.retained
     assert retained["dave"] in world.broker.retained
     following.follow()
-    assert len(following.topics) == 1
+    assert len(following.topics) == 2
 
 
 def test_what_could_not_be_made_known_is_tried_again(
     world: World, following: Following, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topic = topics.member("carol", fingerprint(world.identity("carol").certificate))
+    device = "carol", fingerprint(world.identity("carol").certificate)
     revoke(world, "carol")
 
     def silent(_: Revocations) -> int:
@@ -115,7 +116,7 @@ def test_what_could_not_be_made_known_is_tried_again(
         following.enforcement.follow(world.service.retain)
     assert "will try again: the registrar's database does not answer" in caplog.text
     following.follow()
-    assert following.topics == [topic]
+    assert following.topics == [topics.member(*device), topics.presence(*device)]
 
 
 def test_readers_go_by_the_new_list_and_keep_what_was_stored_before(
