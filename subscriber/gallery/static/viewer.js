@@ -70,9 +70,9 @@ export class Viewer {
   }
 
   async #step(by) {
-    const from = this.#key;
+    const from = read().image; // not what is shown yet: who presses a key twice goes two steps
     const image = await this.#collection.neighbour(from, by).catch(() => undefined);
-    if (image && this.#key === from) replace({ image: keyOf(image) });
+    if (image && read().image === from) replace({ image: keyOf(image) });
   }
 
   #press(event) {
