@@ -10,6 +10,7 @@ import typer
 
 from common import console, topics
 from common.certificates import check_member, fingerprint, key_fingerprint
+from common.completion import offering
 from common.confirming import YesOption  # noqa: TC001 - Typer reads the annotations at run time
 from common.connection import Address, session_options
 from common.console import (
@@ -48,7 +49,12 @@ def add_verify_commands(app: typer.Typer, default_home: Path) -> None:
         context: typer.Context,
         user: Annotated[
             str | None,
-            typer.Argument(metavar="USER", help="Whose devices to verify.", parser=parser(topics.check_user_name)),
+            typer.Argument(
+                metavar="USER",
+                help="Whose devices to verify.",
+                parser=parser(topics.check_user_name),
+                autocompletion=offering("people"),
+            ),
         ] = None,
         words: Annotated[
             list[str] | None, typer.Argument(help="The 12 words that whoami shows on one of them.", metavar="WORD")

@@ -23,9 +23,13 @@ def _channels(home: Path) -> Iterator[tuple[str, str]]:
     return ((entry.channel, f"last from {entry.owner}") for entry in _entries(home))
 
 
+def _people(home: Path) -> Iterator[tuple[str, str]]:
+    return ((entry.owner, f"last on {entry.channel}") for entry in _entries(home))
+
+
 def _entries(home: Path) -> Iterator[Entry]:
     with Ledger(home, read_only=True) as ledger:
         return reversed(ledger.entries())
 
 
-KNOWN: Known = {"images": _images, "channels": _channels}
+KNOWN: Known = {"images": _images, "channels": _channels, "people": _people}

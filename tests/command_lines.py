@@ -57,10 +57,15 @@ class Typing:
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, out, err)
 
+    def needs_arguments(self, program: ModuleType, name: str) -> bool:
+        """Tell whether a command cannot do without an argument."""
+        return any(each.required for each in get_command(program.app).commands[name].params)
+
     def arguments(self, program: ModuleType, name: str) -> list[str]:
-        """Return something for each argument that a command needs."""
+        """Return something for each argument that a command needs, or would take to name somebody or something."""
         file = self.folder / "kyle.png"
         file.touch()
         command = get_command(program.app).commands[name]
-        needed = [each for each in command.params if each.param_type_name == "argument" and each.required]
-        return [EXAMPLES.get(each.name, str(self.folder if each.name == "folder" else file)) for each in needed]
+        arguments = [each for each in command.params if each.param_type_name == "argument"]
+        given = [each for each in arguments if each.required or each.name in EXAMPLES]
+        return [EXAMPLES.get(each.name, str(self.folder if each.name == "folder" else file)) for each in given]

@@ -97,6 +97,18 @@ def test_what_is_known_here_is_offered_the_newest_first(
     assert capsys.readouterr() == ("\n".join(offered) + "\n", "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("subscriber verify ", "bob"), ("subscriber run --channel f", "family"), ("subscriber fetch x", "")],
+)
+@pytest.mark.usefixtures("ledger")
+def test_what_was_received_here_is_offered_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, offered: str
+) -> None:
+    ask(subscriber.__main__, monkeypatch, typed)
+    assert capsys.readouterr() == (f"{offered}\n", "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.usefixtures("ledger")
 def test_nothing_that_others_have_written_means_anything_to_a_shell(

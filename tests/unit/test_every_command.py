@@ -36,7 +36,7 @@ def test_wrong_usage_ends_with_2_and_says_where_help_is(program: ModuleType, nam
     done = type_in(program, name, *type_in.arguments(program, name), "--no-such-option", "--json")
     done.demand_refusal(2)
     assert f"{program.PROGRAM} {name} --help" in done.err
-    if type_in.arguments(program, name):
+    if type_in.needs_arguments(program, name):
         type_in(program, name, "--json").demand_refusal(2)
 
 
