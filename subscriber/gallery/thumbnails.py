@@ -33,7 +33,7 @@ class Thumbnails:
         self._decode = decode
         self._maximum = maximum_bytes
         self._lock = threading.Lock()
-        self._size = sum(path.stat().st_size for path in self._folder.iterdir())
+        self._size = sum(size for _, size, _ in self._kept())
         self._impossible: set[str] = set()
 
     def find(self, entry: Entry) -> bytes | None:
@@ -58,6 +58,7 @@ class Thumbnails:
             self._impossible.add(digest)  # it would cost a process each time
             raise
         try:
+            make_private_folder(self._folder)  # it may be deleted at any time
             write_private(self._path(entry), thumbnail)
         except ConfigurationError as error:
             _log.info("a thumbnail is not kept: %s", error.message)
@@ -73,10 +74,19 @@ class Thumbnails:
             self._size += more
             if self._size <= self._maximum:
                 return
-            files = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in self._folder.iterdir())
+            files = self._kept()
             self._size = sum(size for _, size, _ in files)
             for _, size, path in files:
                 if self._size <= self._maximum * _KEPT_SHARE:
                     return
                 path.unlink(missing_ok=True)
                 self._size -= size
+
+    def _kept(self) -> list[tuple[int, int, Path]]:
+        """Return when each file was made, its size and its path, the oldest first; another gallery may remove some."""
+        found = []
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                found.append((facts.st_mtime_ns, facts.st_size, path))
+        return sorted(found)

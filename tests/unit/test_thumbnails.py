@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import uuid
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,24 @@ def test_the_oldest_go_where_there_are_too_many(tmp_path: Path) -> None:
 def test_where_it_cannot_be_kept_it_is_made_again(tmp_path: Path) -> None:
     thumbnails = Thumbnails(tmp_path, lambda _: WEBP, maximum_bytes=MEBIBYTE)
     (tmp_path / FOLDER).rmdir()
+    (tmp_path / FOLDER).write_bytes(b"in the way")
     assert [thumbnails.make(entry(1), b"") for _ in range(2)] == [WEBP, WEBP]
+
+
+def test_the_folder_may_be_deleted_and_another_gallery_may_use_it(tmp_path: Path) -> None:
+    one, other = (Thumbnails(tmp_path, lambda _: bytes(100), maximum_bytes=1000) for _ in range(2))
+    one.make(entry(1), b"")
+    shutil.rmtree(tmp_path / FOLDER)
+    one.make(entry(2), b"")
+    assert other.find(entry(2)) == bytes(100)
+    os.utime(tmp_path / FOLDER / f"{2:064x}.webp", (2, 2))
+    (tmp_path / FOLDER / "being-written").symlink_to(tmp_path / "gone")  # what is there in one moment, and not the next
+    for number in range(3, 30):
+        for thumbnails, which in ((other, number), (one, number + 100)):
+            thumbnails.make(entry(which), b"")
+            os.utime(tmp_path / FOLDER / f"{which:064x}.webp", (number, number))
+    assert one.find(entry(2)) is None
+    assert one.find(entry(29)) == other.find(entry(129)) == bytes(100)
 
 
 def test_what_has_none_is_tried_once(tmp_path: Path) -> None:
