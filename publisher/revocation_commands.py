@@ -47,7 +47,7 @@ def add_revocation_commands(app: typer.Typer, default_home: Path) -> None:
         ] = None,
         every_device: Annotated[bool, option("--every-device", help="This device and all others of yours.")] = False,
         reason: Annotated[
-            OwnReason, option("--reason", metavar=None, help="key-compromise, where it was lost or stolen.")
+            OwnReason, option("--reason", metavar=None, help="Why; key-compromise where it was lost or stolen.")
         ] = "cessation-of-operation",
         yes: YesOption = False,
         passphrase_file: PassphraseFileOption = None,

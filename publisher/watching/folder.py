@@ -70,7 +70,7 @@ class Folder:
                 f"cannot watch {self.shown}: {'its disk is not there' if self.is_mount else 'it is a disk now'}",
                 hint="mount the disk again"
                 if self.is_mount
-                else "to watch the disk, stop this watch and start it again",
+                else "stop this watch and start it again to watch the disk",
                 code="no_folder",
             )
         return status.st_dev, status.st_ino

@@ -39,11 +39,13 @@ SHOWN = (
     "docs/gallery.md",
     "docs/proof.md",
     "docs/reliability.md",
+    "docs/sharing.md",
     "docs/tutorial.md",
     "docs/verifying.md",
     "docs/watching.md",
 )
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ONE_SCREEN = 60  # lines
 DAEMONS = ("registrar serve", "subscriber run", "publisher watch", "subscriber gallery")
 # What is not run here: it has a test of its own, or needs Docker, or stops what other tests have started.
 NOT_RUN = ("make ", "docker-compose ", "printf ", "ps ", "kill ")
@@ -205,6 +207,20 @@ def test_links_lead_somewhere(document: Path) -> None:
         path = document.parent / file if file else document
         assert path.exists(), target
         assert not heading or heading in map(anchor, re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)), target
+
+
+def test_the_readme_is_one_screen_and_leads_to_every_document() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= ONE_SCREEN
+    reached = {ROOT / "README.md"}
+    waiting = set(reached)
+    while waiting:
+        document = waiting.pop()
+        targets = re.findall(r"\]\(([^)\s#]+\.md)", document.read_text())
+        found = {(document.parent / target).resolve() for target in targets if "://" not in target} - reached
+        reached |= found
+        waiting |= found
+    # A decision is found where all of them are.
+    assert {path for path in DOCUMENTS if path.parent.name != "adr"} - reached == set()
 
 
 def anchor(heading: str) -> str:

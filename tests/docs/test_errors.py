@@ -34,7 +34,7 @@ NOTHING_CAN_BE_DONE = {
     "wrong_topic": "a program that is not ours has sent it",
 }
 IMPERATIVES = re.compile(
-    "…|answer|ask|bring|check|choose|compare|connect|copy|do|end|get|give|have|install|keep|log|look|make|mend|move|name|open|post|"
+    "…|answer|ask|bring|check|choose|compare|connect|copy|do|end|get|give|have|install|keep|log|look|make|mend|mount|move|name|open|post|"
     "quote|register|remove|rename|report|restore|run|save|see|set|shorten|start|stop|take|tell|try|type|use|wait|write"
 )
 COMMANDS = r"(registrar|publisher|subscriber) (init|serve|fingerprint|members|invite|reset|verify|list|register|remove)"

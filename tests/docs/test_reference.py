@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ COMMANDS = [
     for command in read_program(module).commands
 ]
 WIDTH = 80
+LONGEST = 150  # characters of a sentence
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(DOCS)))
@@ -61,6 +63,29 @@ def test_the_list_of_commands_cuts_no_sentence_off(module: ModuleType) -> None:
     assert {
         name: text for name, each in group.commands.items() if (text := each.get_short_help_str(room))[-3:] == "..."
     } == {}
+
+
+@pytest.mark.parametrize(("program", "command"), COMMANDS)
+def test_what_is_said_of_a_command_is_said_in_sentences(program: str, command: Command) -> None:
+    assert command.usage.startswith(f"{program} {command.name}")
+    said = [command.help, *(each.help for each in (*command.arguments, *command.options))]
+    assert [text for text in said if not is_a_sentence(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["the broker", "The broker's name", "Please say it.", "It is new!", "x" * 151 + ".", ""]
+)
+def test_what_is_no_sentence_is_found(text: str) -> None:
+    assert is_a_sentence("The broker's host name or address.")
+    assert not is_a_sentence(text)
+
+
+def is_a_sentence(text: str) -> bool:
+    return (
+        re.fullmatch(r"[A-Z0-9].*\.", text) is not None
+        and not re.search(r"!|\b[Pp]lease\b|n't\b|\bNone\b|  ", text)
+        and max(map(len, text.split(". "))) <= LONGEST
+    )
 
 
 @pytest.mark.parametrize(("program", "command"), COMMANDS)
