@@ -56,8 +56,8 @@ HomeOption = Annotated[Path, option("--home", metavar="FOLDER", help="The identi
 JsonOption = Annotated[bool, option("--json", help="Print one JSON object a line.")]
 VerboseOption = Annotated[bool, option("--verbose", help="Log what is going on to stderr.")]
 BrokerOption = Annotated[str, option("--broker", metavar="HOST", help="The broker's host name or address.")]
-PortOption = Annotated[int, option("--port", help="The members' door.", min=1, max=65535)]
-EnrolPortOption = Annotated[int, option("--enrol-port", help="The enrolment door.", min=1, max=65535)]
+PortOption = Annotated[int, option("--port", help="The broker's port for members.", min=1, max=65535)]
+EnrolPortOption = Annotated[int, option("--enrol-port", help="The broker's port for who registers.", min=1, max=65535)]
 DEFAULT_BROKER, DEFAULT_PORT, DEFAULT_ENROL_PORT = "localhost", 8883, 8884
 
 

@@ -110,14 +110,15 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         port: PortOption = DEFAULT_PORT,
         enrol_port: EnrolPortOption = DEFAULT_ENROL_PORT,
         ca_fingerprint: Annotated[
-            str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")
+            str | None, option("--ca-fingerprint", help="The registrar's pin: what `registrar fingerprint` prints.")
         ] = None,
         ca: Annotated[Path | None, option("--ca", metavar="FILE", help="The root certificate, PEM.")] = None,
         invite: Annotated[
-            str | None, option("--invite", metavar="LINE", help="The line that `registrar invite` prints; - reads it.")
+            str | None,
+            option("--invite", metavar="LINE", help="The line that `registrar invite` prints; - asks for it."),
         ] = None,
         code: Annotated[
-            str | None, option("--code", help="What `registrar reset` prints, for a new password; - reads it.")
+            str | None, option("--code", help="What `registrar reset` prints, to set a new password; - asks for it.")
         ] = None,
         password_stdin: Annotated[bool, option("--password-stdin", help="Read the password from stdin.")] = False,
         key_size: KeySizeOption = 3072,
@@ -189,7 +190,7 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
     def renew(
         *,
         new_key: Annotated[
-            bool, option("--new-key", help="For a new key; the old one still opens what it did.")
+            bool, option("--new-key", help="Make a new key; the old one still opens what it did.")
         ] = False,
         key_size: KeySizeOption = 3072,
         broker: BrokerOption = DEFAULT_BROKER,

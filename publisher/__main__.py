@@ -78,7 +78,7 @@ def post_command(
     expires: ExpiresOption = None,
     keep_metadata: KeepMetadataOption = False,
     cipher: CipherOption = Cipher.AES_256_GCM,
-    queue: Annotated[bool, option("--queue", help="An image that has to wait in the outbox is no failure.")] = False,
+    queue: Annotated[bool, option("--queue", help="Do not fail where an image has to wait in the outbox.")] = False,
     broker: BrokerOption = DEFAULT_BROKER,
     port: PortOption = DEFAULT_PORT,
     passphrase_file: PassphraseFileOption = None,

@@ -23,7 +23,7 @@ ChannelOption = Annotated[
     str,
     option(
         "--channel",
-        help="One to four words joined by /.",
+        help="Where it appears: one to four words joined by /.",
         metavar="CHANNEL",
         parser=read_channel,
         autocompletion=offering("channels"),
@@ -34,7 +34,7 @@ ExpiresOption = Annotated[
     dt.timedelta | None,
     option(
         "--expires",
-        help="When it is over, as 12h or 7d: s, m, h, d or w.",
+        help="How long it is there, as 12h or 7d: s, m, h, d or w.",
         metavar="LIFETIME",
         parser=parser(parse_lifetime),
     ),

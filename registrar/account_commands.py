@@ -54,7 +54,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         user: Annotated[
             str | None, option("--user", help="For this user name only.", parser=parser(topics.check_user_name))
         ] = None,
-        expires: Annotated[dt.timedelta, expires_option("For how long it is open.")] = "7d",  # type: ignore[assignment] # Typer parses it
+        expires: Annotated[dt.timedelta, expires_option("For how long it can be used, as 12h or 7d.")] = "7d",  # type: ignore[assignment] # Typer parses it
         qr: Annotated[bool, option("--qr", help="Draw a QR code, also where stdout is no terminal.")] = False,
         broker: BrokerOption = DEFAULT_BROKER,
         port: PortOption = DEFAULT_PORT,
@@ -129,8 +129,8 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
     def reset(
         user: UserArgument,
         *,
-        expires: Annotated[dt.timedelta, expires_option("For how long the code is open.")] = "24h",  # type: ignore[assignment] # the same
-        lock: Annotated[bool, option("--lock", help="The password of today lets nobody in any more.")] = False,
+        expires: Annotated[dt.timedelta, expires_option("For how long the code can be used, as 12h or 7d.")] = "24h",  # type: ignore[assignment] # the same
+        lock: Annotated[bool, option("--lock", help="Have the old password let nobody in from now on.")] = False,
         database: DatabaseOption = None,
         home: HomeOption = default_home,
         json: JsonOption = False,

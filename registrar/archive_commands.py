@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from registrar.verifying import Fault
 
 DatabaseOption = Annotated[
-    str | None, option("--database", metavar="URL", help="SQLAlchemy URL; a SQLite file in the folder unless said.")
+    str | None,
+    option(
+        "--database", metavar="URL", help="Where accounts are kept, a URL; a SQLite file in the folder unless said."
+    ),
 ]
 ArchiveOption = Annotated[
     str | None, option("--archive", metavar="URL", help="Where sealed images are kept; a folder here unless said.")

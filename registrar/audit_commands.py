@@ -31,7 +31,7 @@ def add_audit_commands(app: typer.Typer, default_home: Path) -> None:
     @app.command()
     def audit(
         *,
-        verify: Annotated[bool, option("--verify", help="Compute the chain of entries anew, and list none.")] = False,
+        verify: Annotated[bool, option("--verify", help="Check that no entry was changed, and list none.")] = False,
         head: Annotated[
             Path | None,
             option("--head", metavar="FILE", help="Verify also that the log still has this signed head, a file."),

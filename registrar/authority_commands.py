@@ -91,7 +91,9 @@ def add_authority_commands(app: typer.Typer, default_home: Path) -> None:
         ] = None,
         distrust_former: Annotated[
             bool,
-            option("--distrust-former", help="Trust no earlier one, whose key was stolen: every member logs in anew."),
+            option(
+                "--distrust-former", help="Trust no earlier one, as where a key was stolen: every member logs in anew."
+            ),
         ] = False,
         database: DatabaseOption = None,
         passphrase_file: PassphraseFileOption = None,

@@ -113,7 +113,7 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
             option("--chain", metavar="FILE", help="Its chain; the file's name and .chain.pem unless said."),
         ] = None,
         ca_fingerprint: Annotated[
-            str | None, option("--ca-fingerprint", help="What `registrar fingerprint` prints.")
+            str | None, option("--ca-fingerprint", help="The registrar's pin: what `registrar fingerprint` prints.")
         ] = None,
         home: HomeOption = default_home,
         json: JsonOption = False,

@@ -6,6 +6,7 @@ what is said about a command stands where the command does, and `--help` says th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -103,6 +104,7 @@ def read_parameter(program: str, parameter: Any, context: Any) -> Parameter:  # 
     else:
         shown = str(getattr(default, "value", default))
     term, _ = parameter.get_help_record(context)
+    term = re.sub(r" <[\w\[\]]+>$", "", term)  # of an argument, the type in Python
     return Parameter(term, parameter.help or "", getattr(parameter, "envvar", None) or "", shown)
 
 

@@ -64,7 +64,7 @@ def add_watch_command(app: typer.Typer, default_home: Path) -> None:
         to: ToOption = None,
         channel: ChannelOption = DEFAULT_CHANNEL,
         channels_by_folder: Annotated[
-            bool, option("--channels-by-folder", help="What is in a sub-folder is for the channel of its name.")
+            bool, option("--channels-by-folder", help="Post what is in a sub-folder on the channel of its name.")
         ] = False,
         caption: CaptionOption = None,
         expires: ExpiresOption = None,
