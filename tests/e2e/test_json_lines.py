@@ -59,6 +59,9 @@ def test_of_a_member(system: System, typing: Typing, monkeypatch: pytest.MonkeyP
     assert tell("publisher outbox") == []
     assert [each["event"] for each in tell("publisher outbox --all")] == ["stored"]
     assert tell("publisher flush") == []
+    assert "json-1" in {each["user"] for each in tell("publisher members")}
+    assert tell("publisher status", stored["image_id"])
+    assert tell("subscriber verify --list") == []
     (saved,) = tell("subscriber fetch", stored["image_id"])
     assert [each["path"] for each in tell("subscriber list")] == [saved["path"]]
     (proof,) = tell("subscriber proof", stored["image_id"], "--output", str(tmp_path / "proof"))
