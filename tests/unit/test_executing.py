@@ -63,7 +63,8 @@ def save(ledger: Ledger, folder: Path, name: str = "kyle.png", *, outcome: str =
 
 
 def lines(told: Path) -> list[tuple[list[str], dict[str, str]]]:
-    return [tuple(json.loads(line)) for line in told.read_text().splitlines()]
+    # The last one may be half written.
+    return [tuple(json.loads(line)) for line in told.read_text().split("\n")[:-1]]
 
 
 def paths(told: Path) -> list[str]:
