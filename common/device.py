@@ -1,4 +1,4 @@
-"""A member's device on disk: its key, and the secret that begins its client ids (docs/protocol.md, "Connections")."""
+"""A member's device on disk: its key, and the secret in its lasting client ids (docs/protocol.md, "Connections")."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECRET = re.compile(rb"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a device has before it is enrolled: a key, and the secret that begins each of its client ids.
+    """What a device has before it is enrolled: a key, and the secret that begins the ids of its lasting sessions.
 
     ``others`` are keys that it had before, or has made for its next certificate; they are in the same file.
     """
@@ -85,8 +85,11 @@ class Device:
         return led
 
     def client_id(self, role: str, *, fresh: bool = False) -> str:
-        """Return the client id for ``role``; a ``fresh`` one for a session beside others of the same role."""
-        return f"{self.secret}-{role}-{secrets.token_hex(4)}" if fresh else f"{self.secret}-{role}"
+        """Return the client id for ``role``; a ``fresh`` one, for one session only, tells nothing of the secret.
+
+        Whoever receives an image sees where its owner's session waits for the reply: MQTT passes the Response Topic on.
+        """
+        return f"{secrets.token_hex(16) if fresh else self.secret}-{role}"
 
 
 def demand_device(home: Path) -> None:
@@ -105,7 +108,7 @@ def has_plain_key(home: Path) -> bool:
 
 
 def read_or_make_secret(home: Path) -> str:
-    """Return the 32 hexadecimal digits that begin every client id of the device, or of the registrar, in ``home``."""
+    """Return the 32 hexadecimal digits that begin the lasting client ids of a device, or a registrar, in ``home``."""
     path = home / DEVICE_SECRET
     if not path.exists():
         write_private(path, secrets.token_hex(16).encode())

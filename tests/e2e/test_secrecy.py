@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from raw_clients import CHELSEA, watching
 
 from common import topics
+from common.device import DEVICE_SECRET
 
 if TYPE_CHECKING:
     from system import System
@@ -45,6 +46,19 @@ def test_whoever_reads_everything_finds_neither_image_nor_password(own_system: S
         assert next(found, None) is None
     # The same search finds what is there.
     assert any((b"noise" + content)[start : start + WINDOW] in windows for start in range(10))
+
+
+def test_who_receives_an_image_learns_no_client_id_that_its_owner_has_again(system: System) -> None:
+    owner = system.register("secretive")
+    secret = (owner / DEVICE_SECRET).read_text()
+    with watching(system) as watcher:
+        (stored,) = system.post(owner, CHELSEA)
+        (message,) = watcher.on(stored["topic"])
+    # Passed on with the image, as every broker has to (MQTT 5, section 3.3.2.3.5).
+    assert message.response_topic is not None
+    assert topics.parse_reply(message.response_topic) is not None
+    assert secret not in message.response_topic
+    assert secret.encode() not in carried_by(message)
 
 
 def carried_by(message: Message) -> bytes:

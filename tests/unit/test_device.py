@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import authorities
 import pytest
 
-from common import keys
+from common import keys, topics
 from common.device import DEVICE_SECRET, KEY, Device, anonymous_client_id, demand_device, has_plain_key
 from common.errors import ConfigurationError
 
@@ -41,12 +41,14 @@ def test_a_device_gets_a_key_and_a_secret_once(tmp_path: Path) -> None:
     }
 
 
-def test_client_ids_begin_with_the_secret_and_a_fresh_one_is_another_each_time(home: Path) -> None:
+def test_lasting_client_ids_begin_with_the_secret_and_a_fresh_one_is_another_each_time(home: Path) -> None:
     device = Device.load(home)
     assert device.client_id("subscriber") == f"{device.secret}-subscriber"
     first, second = (device.client_id("publisher", fresh=True) for _ in range(2))
     assert first != second
-    assert first.startswith(f"{device.secret}-publisher-")
+    assert topics.parse_reply(topics.reply(first, "store")) == (first, "store")
+    assert first.endswith("-publisher")
+    assert device.secret not in first
     assert anonymous_client_id() != anonymous_client_id()
 
 
