@@ -64,6 +64,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.flood
 	$(BIN)/python -m benchmarks.logins
 	$(BIN)/python -m benchmarks.watching
+	$(BIN)/python -m benchmarks.album
 	@tools/debian-packages chromium
 	$(BIN)/python -m benchmarks.gallery
 	$(BIN)/python -m benchmarks.newcomer
