@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pictures
+from browser.member import NOW
 from browser.pages import COUNT_SEEN, PHONE, names_of, wait_for_thumbnails
 from browser.photographs import plain
 from playwright.sync_api import expect
@@ -13,7 +16,7 @@ from system import wait_until
 if TYPE_CHECKING:
     from browser.member import Member
     from browser.pages import Pages
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 
 def scroll_down(page: Page) -> bool:
@@ -58,6 +61,37 @@ def test_what_arrives_does_not_move_what_one_looks_at(pages: Pages, carol: Membe
     pill.click()
     expect(page.get_by_role("link", name="New 2, by alice")).to_be_in_viewport()
     expect(pill).to_be_hidden()
+
+
+def test_a_photograph_that_its_camera_has_turned_gets_the_place_of_what_one_sees(pages: Pages, carol: Member) -> None:
+    turned = pictures.plain("image/jpeg", pictures.still((96, 64)), exif=b"Exif\0\0" + pictures.exif())
+    carol.receive(turned, size=(96, 64), name="turned.jpg")
+    carol.receive(plain(1), name="straight.jpg")
+    page = pages.open(carol)
+    wait_for_thumbnails(page)
+    places = {name: page.get_by_role("link", name=name) for name in ("turned.jpg", "straight.jpg")}
+    wait_until(lambda: ratio(places["turned.jpg"]) < 0.7, "it stands upright")
+    assert ratio(places["straight.jpg"]) > 1.3
+
+
+def ratio(link: Locator) -> float:
+    box = link.bounding_box()
+    assert box
+    return box["width"] / box["height"]
+
+
+def test_an_image_whose_file_is_back_is_shown_again(pages: Pages, carol: Member) -> None:
+    header = carol.receive(plain(1), name="lost.jpg")
+    file = carol.home / "inbox/alice/lost.jpg"
+    file.unlink()
+    page = pages.open(carol)
+    expect(page.locator("#images a.broken")).to_have_count(1)
+    (entry,) = carol.ledger.entries(header.image_id)
+    file.write_bytes(plain(1))
+    carol.ledger.forget(entry)
+    carol.ledger.add(replace(entry, at=NOW + dt.timedelta(hours=1)))
+    expect(page.locator("#images img.loaded")).to_have_count(1)
+    expect(page.locator("#images a.broken")).to_have_count(0)
 
 
 def test_filters_and_search_stand_in_the_address_and_back_takes_them_back(pages: Pages, album: Member) -> None:

@@ -56,6 +56,14 @@ export class Collection extends EventTarget {
     this.#tell("changed");
   }
 
+  /** Note of an image that is at hand whether its file is here: it may have been got back. */
+  update(changed) {
+    const known = this.images.find((one) => keyOf(one) === keyOf(changed));
+    if (!known || known.is_here === changed.is_here) return;
+    known.is_here = changed.is_here;
+    this.#tell("changed");
+  }
+
   /** Return an image: one that is at hand, or that the server has. */
   async find(key) {
     return this.images.find((one) => keyOf(one) === key) ?? image(key);

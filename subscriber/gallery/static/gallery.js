@@ -65,8 +65,9 @@ async function offerFilters() {
   }
 }
 
-/** Fetch what has come since; while that goes on, more may come. */
-async function catchUp() {
+/** Fetch what has come since, or come again; while that goes on, more may come. */
+async function catchUp(image) {
+  if (image) collection.update(image);
   if (!filters) await follow(); // the server was gone when it was asked first
   isBehind = true;
   if (isCatchingUp || !filters) return;

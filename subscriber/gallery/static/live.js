@@ -8,8 +8,8 @@ const LOST = "The connection to the gallery is lost. Trying again…";
 const ENDED = "The gallery was started anew: open the address that it has printed.";
 
 /**
- * Call `onImages`, `onRefused` or `onDevice` for what has come, and the first two after every connection as well: what
- * came before it was missed.
+ * Call `onImages`, `onRefused` or `onDevice` for what has come, and the first two after every connection as well, with
+ * nothing: what came before it was missed.
  */
 export function listen({ onImages, onRefused, onDevice }) {
   const events = new EventSource("/events");
@@ -18,7 +18,7 @@ export function listen({ onImages, onRefused, onDevice }) {
     onImages();
     onRefused();
   });
-  events.addEventListener("image", onImages);
+  events.addEventListener("image", ({ data }) => onImages(JSON.parse(data)));
   events.addEventListener("refused", onRefused);
   events.addEventListener("device", ({ data }) => onDevice(JSON.parse(data)));
   events.addEventListener("error", () => {

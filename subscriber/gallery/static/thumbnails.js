@@ -22,10 +22,17 @@ function load() {
   seen.clear();
 }
 
-/** Have a picture loaded from `address` when it is seen. */
-export function loadWhenSeen(picture, address) {
+/** Have a picture loaded from `address` when it is seen, and `then` called. */
+export function loadWhenSeen(picture, address, then) {
   picture.dataset.address = address;
-  picture.addEventListener("load", () => picture.classList.add("loaded"), { once: true });
+  picture.addEventListener(
+    "load",
+    () => {
+      picture.classList.add("loaded");
+      then();
+    },
+    { once: true },
+  );
   picture.addEventListener("error", () => picture.parentElement?.classList.add("broken"), { once: true });
   observer.observe(picture);
 }

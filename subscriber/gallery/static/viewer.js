@@ -110,7 +110,7 @@ export class Viewer {
     byId("download").href = downloadOf(image);
     byId("download").hidden = !image.is_here;
     byId("proof").href = proofOf(image);
-    byId("proof").hidden = !image.fingerprint;
+    byId("proof").hidden = !image.is_here || !image.fingerprint;
     byId("facts").replaceChildren(...facts(image));
     byId("about").scrollTop = 0;
     this.#dialog.scrollTop = 0;

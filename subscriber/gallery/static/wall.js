@@ -17,6 +17,7 @@ export class Wall {
   #sections = new Map(); // by day
   #tiles = new Map(); // by image
   #drawing = false;
+  #arranging = false;
 
   constructor(root, collection) {
     this.#root = root;
@@ -52,14 +53,27 @@ export class Wall {
     this.#arrange();
   }
 
+  /** Lay all out anew, and keep in its place what one looks at. */
   #arrange() {
     const width = this.#root.clientWidth;
     if (!width) return; // another view is shown
+    const kept = this.isAtTop ? undefined : this.#firstSeen();
     const isNarrow = width < 600;
     const measures = { row: isNarrow ? 130 : 180, gap: isNarrow ? 3 : 6, heading: HEADING, between: isNarrow ? 14 : 24 };
     this.#plan = layOut(this.#collection.images, width, measures);
     this.#root.style.height = `${this.#plan.height}px`;
+    const moved = kept ? (this.#placeOf(kept.key)?.top ?? kept.top) - kept.top : 0;
+    if (moved) scrollBy({ top: moved, behavior: "instant" });
     this.#draw();
+  }
+
+  #arrangeSoon() {
+    if (this.#arranging) return;
+    this.#arranging = true;
+    requestAnimationFrame(() => {
+      this.#arranging = false;
+      this.#arrange();
+    });
   }
 
   #drawSoon() {
@@ -124,7 +138,8 @@ export class Wall {
 
   #drawTile(place, number) {
     let tile = this.#tiles.get(place.key);
-    if (!tile) {
+    if (tile?.dataset.isHere !== String(place.image.is_here)) {
+      tile?.remove();
       tile = this.#makeTile(place);
       this.#tiles.set(place.key, tile);
     }
@@ -139,8 +154,15 @@ export class Wall {
     const picture = create("img", { alt: alternative(image), draggable: "false" });
     const link = create("a", { href: withChanges({ image: key }), "data-key": key }, picture, this.#label(image));
     if (!image.is_here) link.classList.add("broken");
-    else loadWhenSeen(picture, thumbnailOf(image));
-    return create("li", {}, link);
+    else loadWhenSeen(picture, thumbnailOf(image), () => this.#turn(picture, image));
+    return create("li", { "data-is-here": image.is_here }, link);
+  }
+
+  /** The header says how wide and high a photograph is before it is turned as its camera was: now one sees it. */
+  #turn({ naturalWidth, naturalHeight }, image) {
+    if (naturalWidth < naturalHeight === image.width < image.height || naturalWidth === naturalHeight) return;
+    [image.width, image.height] = [image.height, image.width];
+    this.#arrangeSoon();
   }
 
   /** Return what the pointer or the focus brings up, and what stands there without a thumbnail; its words are the alt text's. */
@@ -151,6 +173,15 @@ export class Wall {
   #drop(tile) {
     forget(tile.querySelector("img"));
     tile.remove();
+  }
+
+  #firstSeen() {
+    const from = HEADING * 2 - this.#root.getBoundingClientRect().top;
+    for (const day of this.#plan.days) {
+      const tile = day.tiles.find((one) => day.top + one.top > from);
+      if (tile) return { key: tile.key, top: day.top + tile.top };
+    }
+    return undefined;
   }
 
   #placeOf(key) {
