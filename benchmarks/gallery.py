@@ -13,6 +13,7 @@ import os
 import random
 import statistics
 import tempfile
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +28,13 @@ from common.certificates import fingerprint
 from common.files import make_private_folder
 from common.topics import ImageTopic, new_image_id
 from registrar.broker import Doors
+from subscriber.gallery.thumbnails import FOLDER as THUMBNAILS
 from subscriber.ledger import SAVED, Entry, Ledger
 from tools.demo import free_ports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Browser, Page
 
     from common.identity import Identity
@@ -75,32 +79,40 @@ def main() -> None:
         initialise(folder)
         with installation(folder, doors) as (owner, reader):
             fill(reader.home, owner)
-        print(f"{os.cpu_count()} cores, {IMAGES:,} images")
+        rounds = []
+        for _ in range(ROUNDS):
+            with browsing(reader.home) as page:
+                rounds.append([load_times(page), load_times(page)])
+        print(f"{os.cpu_count()} cores, {IMAGES:,} images, {ROUNDS} rounds, medians")
         print(f"{'':>6} {'first paint':>12} {'all that is seen':>18}")
-        for number in range(ROUNDS):
-            with running([*program("subscriber"), "gallery", "--home", str(reader.home), "--json"]) as gallery:
-                address = (read_event(gallery) or {})["address"]
-                show(address, reader.home, is_last=number == ROUNDS - 1)
+        for kind, times in zip(("cold", "warm"), zip(*rounds, strict=True), strict=True):
+            paint, drawn = (statistics.median(column) for column in zip(*times, strict=True))
+            print(f"{kind:>6} {paint:>9.0f} ms {drawn:>15.0f} ms")
+        with browsing(reader.home) as page:
+            scroll(page)
 
 
-def show(address: str, home: Path, *, is_last: bool) -> None:
-    """Open the gallery in a new browser, and scroll where it is the last."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = open_page(browser)
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-        page.goto(address)
-        print_times("cold", page)
-        page.reload()
-        print_times("warm", page)
-        if is_last:
-            asked.clear()
-            page.reload()
-            scroll(page, asked)
-        browser.close()
-    for thumbnail in (home / "thumbnails").glob("*"):
+@contextmanager
+def browsing(home: Path) -> Iterator[Page]:
+    """Start a gallery that has made no thumbnail, and a browser; yield a page that has the address."""
+    for thumbnail in (home / THUMBNAILS).glob("*"):
         thumbnail.unlink()
+    with (
+        running([*program("subscriber"), "gallery", "--home", str(home), "--json"]) as gallery,
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"]) as browser,
+    ):
+        page = open_page(browser)
+        page.goto((read_event(gallery) or {})["address"])
+        yield page
+
+
+def load_times(page: Page) -> tuple[float, float]:
+    """Return the milliseconds to the first paint, and until every thumbnail in the window was there; then reload."""
+    wait_until_drawn(page)
+    paint, drawn = page.evaluate(LOAD_TIMES)
+    page.reload()
+    return paint, drawn
 
 
 def open_page(browser: Browser) -> Page:
@@ -110,13 +122,6 @@ def open_page(browser: Browser) -> Page:
     return page
 
 
-def print_times(name: str, page: Page) -> None:
-    """Wait for what is seen, and print when it was."""
-    wait_until_drawn(page)
-    paint, drawn = page.evaluate(LOAD_TIMES)
-    print(f"{name:>6} {paint:>9.0f} ms {drawn:>15.0f} ms", flush=True)
-
-
 def wait_until_drawn(page: Page) -> None:
     """Wait until every thumbnail in the window is there."""
     page.locator("#images img.loaded").first.wait_for()
@@ -124,8 +129,11 @@ def wait_until_drawn(page: Page) -> None:
         page.wait_for_timeout(20)
 
 
-def scroll(page: Page, asked: list[str]) -> None:
+def scroll(page: Page) -> None:
     """Turn the wheel on and on, as fast as a hand does, and print what that took."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.reload()
     wait_until_drawn(page)
     page.mouse.move(700, 500)
     page.evaluate("watched.frames.length = 0")

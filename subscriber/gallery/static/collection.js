@@ -41,6 +41,7 @@ export class Collection extends EventTarget {
       const page = await images(this.#filters, before);
       if (generation !== this.#generation) return [];
       this.total = page.total;
+      page.images.forEach((one) => this.update(one));
       const fresh = page.images.filter((one) => !this.#known.has(keyOf(one)));
       found.push(...fresh);
       before = fresh.length === page.images.length ? page.next : null;

@@ -88,7 +88,7 @@ async function catchUp(image) {
 function receive(arrived) {
   if (arrived.length === 0) return;
   const isNews = arrived.length > waiting.length;
-  if (isNews) byId("announcement").textContent = count(arrived.length, "new image", "new images");
+  if (isNews) announce(count(arrived.length, "new image", "new images"));
   if (wall.isAtTop && !read().image && read().view === "images") take(arrived);
   else offer(arrived);
 }
@@ -114,13 +114,18 @@ function describe() {
 
 function tellHowMany() {
   if (Object.values(filters).some(Boolean)) {
-    byId("announcement").textContent = count(collection.total, "image matches", "images match");
+    announce(count(collection.total, "image matches", "images match"));
   }
 }
 
+/** Have a screen reader say this, also where it is what was said last. */
+function announce(text) {
+  byId("announcement").replaceChildren(create("span", {}, text));
+}
+
 function tellOfDevice({ message }) {
-  const notice = create("p", { class: "notice" }, message);
-  byId("notices").append(notice);
+  const said = [...byId("notices").children].map(({ textContent }) => textContent);
+  if (!said.includes(message)) byId("notices").append(create("p", { class: "notice" }, message));
 }
 
 let typing;

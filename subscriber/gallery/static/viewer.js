@@ -120,6 +120,7 @@ export class Viewer {
   #explain({ owner, verified_owner: isCompared, changed_device: isAnother }) {
     byId("badge-signed").textContent =
       `Every byte is as ${owner} signed it, and the registrar that this device trusts certifies that the key is ${owner}'s.`;
+    byId("badge").classList.toggle("doubtful", isAnother);
     byId("badge-compared").replaceChildren(
       ...(isCompared
         ? [`You have compared ${owner}'s fingerprint yourself.`]
