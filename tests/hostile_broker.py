@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 IMAGES, ANNOUNCEMENTS, REPLIES = (f"{topics.PREFIX}/{head}/" for head in ("images", "announcements", "replies"))
 RETAINED = (topics.TRUST_CA, topics.TRUST_REGISTRAR, topics.TRUST_CRL)
-OPTIONS = SessionOptions(connect_timeout=30)
+OPTIONS = SessionOptions(connect_timeout=60)
 
 
 class HostileBroker:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from system import System
 
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
-OPTIONS = SessionOptions(connect_timeout=30, reply_timeout=60)
+OPTIONS = SessionOptions(connect_timeout=60, reply_timeout=60)
 
 
 def now() -> dt.datetime:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1120, "height": 780}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 COUNT_SEEN = """[...document.querySelectorAll("#images img")].filter((image) => {
   const { top, bottom } = image.getBoundingClientRect();
   return bottom > 0 && top < innerHeight;

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
-from system import ROOT, free_ports
+from system import PATIENCE, ROOT, free_ports
 
 from tools import install_service
 
@@ -25,7 +25,7 @@ UNIT = ".local/share/systemd/user/sealcast-subscriber.service"
 
 def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(build, check=True, cwd=ROOT, capture_output=True, timeout=60)
+    subprocess.run(build, check=True, cwd=ROOT, capture_output=True, timeout=PATIENCE)
     (wheel,) = tmp_path.glob("sealcast-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -63,7 +63,7 @@ class Account:
             command,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE * 2,
             check=False,
             cwd=folder or self.home,
             env=self.environment,
@@ -131,7 +131,7 @@ def serve_with_broker(account: Account, registrar: str) -> None:
             assert json.loads(process.stdout.readline())["event"] == "ready"
         finally:
             process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHELSEA = ROOT / "tools" / "chelsea.jpg"
+HERE = ("--channel", "knowing")  # a new member gets what other tests have posted, too
 
 
 def test_a_friend_is_verified_and_a_new_device_is_told(system: System, tmp_path: Path) -> None:
@@ -27,10 +28,10 @@ def test_a_friend_is_verified_and_a_new_device_is_told(system: System, tmp_path:
     listed = run("publisher", "verify", "--list", "--home", home, "--json").stdout
     assert json.loads(listed)["words"] == " ".join(words)
 
-    system.post(friend, CHELSEA, "--to", "known-reader")
+    system.post(friend, CHELSEA, "--to", "known-reader", *HERE)
     other = json.loads(system.try_to_register("known-friend", tmp_path / "other").stdout)
-    system.post(tmp_path / "other", CHELSEA, "--to", "known-reader")
-    with system.subscriber(home, "--count", "2") as receiving:
+    system.post(tmp_path / "other", CHELSEA, "--to", "known-reader", *HERE)
+    with system.subscriber(home, "--count", "2", *HERE) as receiving:
         assert receiving.wait_for("saved")["verified_owner"] == "verified"
         assert receiving.wait_for("device_changed")["words"] == other["words"]
         assert receiving.wait_for("saved")["verified_owner"] == "changed"

@@ -22,8 +22,9 @@ CHELSEA = ROOT / "tools" / "chelsea.jpg"
 def reader(system: System) -> Path:
     """Return the folder of a reader who has saved an image."""
     owner, home = system.register("proof-owner"), system.register("proof-reader")
-    system.post(owner, CHELSEA, "--to", "proof-reader", "--caption", "a cat")
-    with system.subscriber(home, "--count", "1") as receiving:
+    # On a channel of their own: a new member gets what other tests have posted, too.
+    system.post(owner, CHELSEA, "--to", "proof-reader", "--caption", "a cat", "--channel", "proofs")
+    with system.subscriber(home, "--channel", "proofs", "--count", "1") as receiving:
         receiving.wait_for("saved", owner="proof-owner")
         assert receiving.process.wait(60) == 0
     return home

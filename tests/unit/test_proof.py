@@ -57,7 +57,7 @@ def accepted_by_openssl(command: str) -> bool:
     program = shutil.which("openssl")
     assert program is not None
     _, *arguments = shlex.split(command)
-    return subprocess.run([program, *arguments], capture_output=True, timeout=30, check=False).returncode == 0
+    return subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def test_openssl_accepts_a_proof_and_nothing_else(ledger: Ledger, tmp_path: Path) -> None:

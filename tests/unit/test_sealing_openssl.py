@@ -28,7 +28,7 @@ LINES = b"\x89\r\n\n\r\x00\x1a MIME-Version: 1.0\n\n\n"
 def openssl(*arguments: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
     program = shutil.which("openssl")
     assert program is not None
-    return subprocess.run([program, "cms", *arguments], cwd=folder, capture_output=True, timeout=30, check=False)
+    return subprocess.run([program, "cms", *arguments], cwd=folder, capture_output=True, timeout=60, check=False)
 
 
 @pytest.fixture
