@@ -104,6 +104,14 @@ def open_gallery(address: str) -> Browser:
     return browser
 
 
+def rest_of(events: Iterator[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the events that still come until the gallery has stopped, or cut the page off where it is slow."""
+    rest = []
+    with contextlib.suppress(http.client.HTTPException, ConnectionError):
+        rest.extend(events)
+    return rest
+
+
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
     event: dict[str, str] = {}
     for line in response:

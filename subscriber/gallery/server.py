@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
-_LONGEST_ENDING = 1  # seconds for answers that are under way
+_LONGEST_ENDING = 3  # seconds for answers that are under way; events end within one
 
 
 def listen(port: int) -> socket.socket:
@@ -34,7 +34,6 @@ class Server:
     """Answers with an application on a socket while it is entered."""
 
     def __init__(self, app: Starlette, listener: socket.socket) -> None:
-        self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,

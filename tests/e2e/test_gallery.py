@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from galleries import Browser, open_gallery
+from galleries import Browser, open_gallery, rest_of
 from refusals import assert_refused
 from system import PATIENCE, ROOT, Daemon, free_ports, run
 
@@ -45,7 +45,7 @@ def test_what_is_posted_appears_and_an_open_page_does_not_keep_it_from_stopping(
             assert browser.get(f"/thumbnails/{where}").headers["content-type"] == "image/webp"
             assert browser.get(f"/proofs/{where}").headers["content-type"] == "application/zip"
             assert receiving.stop() == 0
-            assert list(events) == []
+            assert rest_of(events) == []
     assert {name: shown[name] for name in ("image_id", "caption", "sha256", "channel")} == {
         "image_id": stored["image_id"], "caption": "a cat", "sha256": saved["sha256"], "channel": "showing",
     }  # fmt: skip
