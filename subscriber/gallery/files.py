@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from subscriber.gallery.thumbnails import Thumbnails
     from subscriber.ledger import Entry
 
-# Each holds an image in memory, and a processor: of the two or more that there are, one is left to everything else.
+# Each holds an image in memory, and keeps a processor busy that receiving may need.
 _AT_ONCE = 2
 _ANY_BYTES = "application/octet-stream"
 
@@ -97,7 +97,8 @@ class Files:
         return None
 
     def _make_thumbnail(self, entry: Entry) -> bytes:
-        return self._thumbnails.make(entry, self._read(entry))
+        # Another page may have asked for it while this one waited.
+        return self._thumbnails.find(entry) or self._thumbnails.make(entry, self._read(entry))
 
     def _prove(self, entry: Entry) -> bytes:
         return proof_archive(make_proof(entry, self._album, trust_in(self._home), maximum_size=self._maximum))
@@ -106,7 +107,11 @@ class Files:
         """Return the bytes that were verified; raises VerificationError where others are there, or ImageError."""
         image = read_image_file(_path_of(entry), maximum_bytes=self._maximum)
         if sha256(image).hexdigest() != entry.sha256:
-            raise VerificationError("another SHA-256", message="the file has changed since it was saved")
+            raise VerificationError(
+                "another SHA-256",
+                message="the file has changed since it was saved",
+                hint=f"move it away, and get the image back: subscriber fetch {entry.image_id}",
+            )
         return image
 
 

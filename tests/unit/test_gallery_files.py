@@ -167,7 +167,7 @@ def test_who_went_away_costs_no_thumbnail(tmp_path: Path) -> None:
         connections = [stack.enter_context(browser.connection()) for _ in range(4)]
         for number, connection in enumerate(connections):
             browser.send(connection, "GET", of(gallery.save(b"%d" % number, number=number), "thumbnails"), {})
-            wait_until(lambda number=number: len(asked_for) > number, "it is asked for")
+            wait_until(lambda number=number: f"{number}.png" in asked_for, "it is asked for")
             if number == 1:
                 wait_until(lambda: len(begun) == 2, "two are being made")
             if number == 2:
