@@ -99,7 +99,7 @@ def add_verify_commands(app: typer.Typer, default_home: Path) -> None:
         for device in devices:
             _check(device, user, identity)
         with Verified(home) as verified:
-            agreed = _choose(devices, user, given) if given else _ask(devices, user, verified, printer, yes=yes)
+            agreed = _choose(devices, user, given) if given else ask_person(devices, user, verified, printer, yes=yes)
             verified.add(agreed, console.now())
             others = [device for device in devices if verified.standing(device) is Standing.CHANGED]
         _tell(user, agreed, others, printer)
@@ -141,7 +141,7 @@ def _choose(devices: Sequence[x509.Certificate], user: str, given: str) -> list[
     return chosen
 
 
-def _ask(
+def ask_person(
     devices: Sequence[x509.Certificate], user: str, verified: Verified, printer: Printer, *, yes: bool
 ) -> list[x509.Certificate]:
     """Return the devices, once a person has compared the words of those that are new; raises ConfigurationError."""

@@ -34,6 +34,7 @@ from common.member_commands import member_session
 from common.option_values import parse_pin
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
+from common.verified import Standing, Verified
 from common.words import spoken
 from subscriber.examining import Finding, examine
 from subscriber.ledger import SAVED, Entry, Ledger
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from common.settings import Settings
 
 _LARGEST_SIGNATURE, _LARGEST_CHAIN = 1 << 20, 16 << 20  # bytes: of 1,024 recipients, of 100,000 who are revoked
+_KNOWN = {
+    Standing.VERIFIED: ", which you have verified",
+    Standing.CHANGED: ", which you have not verified, and others of this user you have",
+    Standing.UNKNOWN: "",
+}
 
 
 def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
@@ -136,11 +142,16 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
             pin=pin,
             crls=own_crls,
         )
-        tell(finding, Printer(as_json=json), pin=pin, is_own=is_own)
+        with Verified(home, read_only=True) as verified:
+            standing = verified.standing(finding.signer)
+        tell(finding, Printer(as_json=json), pin=pin, is_own=is_own, standing=standing)
 
 
-def tell(finding: Finding, printer: Printer, *, pin: str | None, is_own: bool) -> None:
-    """Print what a proof shows, and what it does not; raises VerificationError where that does not count."""
+def tell(finding: Finding, printer: Printer, *, pin: str | None, is_own: bool, standing: Standing) -> None:
+    """Print what a proof shows, and what it does not; raises VerificationError where that does not count.
+
+    ``is_own`` says that the pin is the device's, and ``standing`` whether its member has verified the signer's.
+    """
     header, signer, revocation = finding.header, finding.signer, finding.revocation
     audience = "every member" if header.audience == "members" else "the people that the owner has named"
     if pin is None:
@@ -148,23 +159,23 @@ def tell(finding: Finding, printer: Printer, *, pin: str | None, is_own: bool) -
     else:
         vouching = "which this device has pinned" if is_own else "as you have given it"
     if revocation is not None:
-        standing = f"{_time(revocation.revocation_date_utc)}"
+        revoked = _time(revocation.revocation_date_utc)
     elif finding.crl is not None:
-        standing = f"no, as of {_time(finding.crl.last_update_utc)}"
+        revoked = f"no, as of {_time(finding.crl.last_update_utc)}"
     else:
-        standing = "not known, since no revocation list came with it"
+        revoked = "not known, since no revocation list came with it"
     rows = {
         "signed by": header.owner,
-        "device": spoken(key_fingerprint(signer)),
+        "device": spoken(key_fingerprint(signer)) + _KNOWN[standing],
         "certificate": fingerprint(signer),
         "valid": f"{_time(signer.not_valid_before_utc)} to {_time(signer.not_valid_after_utc)}",
-        "revoked": standing,
+        "revoked": revoked,
         "authority": f"{fingerprint(finding.root)}, {vouching}",
         "image": f"{header.name}, {header.width} x {header.height} pixels, {header.size:,} bytes",
         "image id": header.image_id,
         "caption": header.caption or "none",
         "channel": finding.channel,
-        "for": f"{audience}; encrypted to {len(header.recipients)} certificates",
+        "for": f"{audience}; certificates that it is encrypted to: {len(header.recipients)}",
         "sent": f"{_time(header.sent_at)}, by the owner's own clock",
     }
     lines = [f"{name + ':':13}{value}" for name, value in rows.items()]
@@ -179,6 +190,7 @@ def tell(finding: Finding, printer: Printer, *, pin: str | None, is_own: bool) -
         fingerprint=fingerprint(signer),
         authority=fingerprint(finding.root),
         pinned=pin is not None,
+        verified_owner=standing,
         revoked_at=revocation and revocation.revocation_date_utc.isoformat(),
         revocations_of=None if finding.crl is None else finding.crl.last_update_utc.isoformat(),
         header=header.model_dump(mode="json"),
@@ -193,7 +205,7 @@ def tell(finding: Finding, printer: Printer, *, pin: str | None, is_own: bool) -
     if finding.is_signed_by_a_revoked_key:
         raise VerificationError(
             "the certificate is revoked",
-            message=f"the certificate was revoked on {standing}, so {header.owner} need not be who has signed",
+            message=f"the certificate was revoked on {revoked}, so {header.owner} need not be who has signed",
             hint="ask whoever gave you the image when it came, and whoever runs the registrar why it was revoked",
             code="revoked",
         )

@@ -20,6 +20,7 @@ from common.certificates import fingerprint
 from common.console import Printer
 from common.errors import SealcastError, VerificationError
 from common.signing import detach, sign
+from common.verified import Standing
 from subscriber.examining import Finding, examine
 from subscriber.proof_commands import tell
 
@@ -72,12 +73,12 @@ def told(finding: Finding, capsys: pytest.CaptureFixture[str], *, pin: str | Non
     code = None
     for as_json in (False, True):
         try:
-            tell(finding, Printer(as_json=as_json), pin=pin, is_own=True)
+            tell(finding, Printer(as_json=as_json), pin=pin, is_own=True, standing=Standing.CHANGED)
         except SealcastError as error:
             code = error.code
     *lines, line = capsys.readouterr().out.splitlines()
     said = json.loads(line)
-    assert said["words"] in "\n".join(lines)
+    assert f"{said['words']}, which you have not verified, and others of this user you have" in "\n".join(lines)
     return said, code
 
 
