@@ -26,7 +26,7 @@ from typer.main import get_command
 from common import completion
 from common.errors import ConfigurationError, SealcastError
 from common.files import reason, write_private
-from common.global_options import home_among, move_global_options
+from common.global_options import Program, home_among, move_global_options
 from common.settings import SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Stop:
 
 def make_app(summary: str, program: str) -> typer.Typer:
     """Return the Typer application of a program, with --version."""
-    app = typer.Typer(name=program, help=summary, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app = typer.Typer(name=program, cls=Program, help=summary, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     def show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
         if wanted:
@@ -217,17 +217,16 @@ def remember(home: Path, **values: str | int) -> None:
 
 def _run(app: typer.Typer, program: str, given: list[str], shared_options: frozenset[str]) -> int:
     command = get_command(app)
-    arguments = move_global_options(given)
     repeatable = {
         name: {option.name: option.multiple for option in each.params if option.param_type_name == "option"}
         for name, each in getattr(command, "commands", {}).items()
     }
     defaults = {}
-    if _HELP.isdisjoint(arguments):
+    if _HELP.isdisjoint(given):
         known = shared_options.union(Settings.model_fields, *repeatable.values()) - {"home"}
-        settings = _read_settings(home_among(arguments) or default_home(program), known)
+        settings = _read_settings(home_among(given) or default_home(program), known)
         defaults = {name: _as_defaults(settings, options) for name, options in repeatable.items()}
-    result = command.main(arguments, prog_name=program, standalone_mode=False, default_map=defaults)
+    result = command.main(given, prog_name=program, standalone_mode=False, default_map=defaults)
     if result == _INTERRUPTED:
         raise KeyboardInterrupt
     return result if isinstance(result, int) else 0

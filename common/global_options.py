@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+
+from typer.core import TyperGroup
 
 _GLOBAL_OPTIONS = {"--home": 2, "--json": 1, "--verbose": 1}  # how many words each takes
+
+
+class Program(TyperGroup):
+    """The commands of a program, also while a shell asks how to complete one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own type is private
+        """Read what stands before the command, with our own options behind it."""
+        return super().parse_args(ctx, move_global_options(args))
 
 
 def move_global_options(arguments: list[str]) -> list[str]:

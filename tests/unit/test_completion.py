@@ -83,6 +83,7 @@ def ask(program: ModuleType, monkeypatch: pytest.MonkeyPatch, typed: str, shell:
         ("publisher post --channel ", ["site-7/gate", "family"]),
         ("publisher post --to ", ["bob", "carol"]),
         ("publisher post --to bob --to c", ["carol"]),
+        ("publisher --json --home=. post --cap", ["--caption"]),
         ("publisher post ", []),  # files, by the shell itself
     ],
 )
