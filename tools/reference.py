@@ -18,6 +18,7 @@ import publisher.__main__
 import registrar.__main__
 import subscriber.__main__
 from common.console import default_home
+from tools.json_lines import read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,9 +151,23 @@ def index(programs: list[Program]) -> str:
             f"| [`{program.name} {it.name}`]({program.name}.md#{it.name}) | {it.help} |" for it in program.commands
         ]
         lines.append("")
-    lines += ["What the commands print with `--json` is in [reliability](../reliability.md#for-scripts), ",
-              "what a refusal's code means in [the protocol](../protocol.md#codes).", ""]  # fmt: skip
+    lines.append("What is printed with `--json` is in [JSON lines](json.md), and what a code means in")
+    lines.append("[the protocol](../protocol.md#codes).\n")
     return "\n".join(lines)
+
+
+def json_lines() -> str:
+    """Return docs/reference/json.md: what is printed with --json."""
+    lines = [
+        NOT_BY_HAND,
+        "# JSON lines\n",
+        "With `--json` a command prints one object a line on stdout, and nothing else there; logs, questions and the",
+        "`error:` line go to stderr. Each has an `event`. An image that several lines tell of has the same `image_id`",
+        "in all. `…` stands for what differs from case to case.\n",
+        "| program | event | members beside it |\n| --- | --- | --- |",
+    ]
+    lines += [f"| {program} | {event} | {members} |" for program, event, members in read_lines()]
+    return "\n".join([*lines, ""])
 
 
 def man(program: Program, others: list[str]) -> str:
@@ -206,7 +221,7 @@ def files() -> dict[Path, str]:
     """Return every file that is written, with what has to stand in it."""
     programs = [read_program(module) for module in PROGRAMS]
     names = [program.name for program in programs]
-    written = {DOCS / "reference" / "README.md": index(programs)}
+    written = {DOCS / "reference" / "README.md": index(programs), DOCS / "reference" / "json.md": json_lines()}
     written |= {DOCS / "reference" / f"{program.name}.md": markdown(program) for program in programs}
     return written | {DOCS / "man" / f"{program.name}.1": man(program, names) for program in programs}
 

@@ -12,6 +12,7 @@ import pytest
 from docs.test_commands import parse
 from typer.main import get_command
 
+from tools.json_lines import read_lines
 from tools.reference import DOCS, PROGRAMS, files, read_program
 
 if TYPE_CHECKING:
@@ -94,3 +95,9 @@ def test_an_example_is_understood(program: str, command: Command) -> None:
         name, *words = shlex.split(example.removeprefix("$ "))
         assert [name, words[0]] == [program, command.name]
         parse([name, *words])
+
+
+def test_every_line_for_scripts_is_listed() -> None:
+    written = {(program, event) for program, event, _ in read_lines()}
+    assert {("publisher", "`stored`"), ("subscriber", "`NEW_IMAGE`"), ("subscriber", "`saved`")} <= written
+    assert ("registrar", "`initialised`", "`fingerprint`, `home`") in read_lines()
