@@ -36,4 +36,6 @@ def _prints(call: ast.Call) -> bool:
 
 
 def _name(event: ast.expr) -> str:
-    return f"`{event.value}`" if isinstance(event, ast.Constant) else SEVERAL.get(ast.unparse(event), "…")
+    if isinstance(event, ast.Constant) and isinstance(event.value, str):
+        return f"`{event.value}`"
+    return SEVERAL.get(ast.unparse(event), "…")
