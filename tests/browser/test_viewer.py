@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import authorities
 import pictures
-from browser.pages import PHONE
+from browser.member import NOW
+from browser.pages import PHONE, barriers
 from browser.photographs import plain
 from playwright.sync_api import expect
 from system import wait_until
@@ -95,6 +97,25 @@ def test_what_is_known_is_said_and_what_the_badge_means(pages: Pages, album: Mem
     with page.expect_download() as download:
         dialog.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "nose.jpg"
+
+
+def test_the_badge_says_whether_one_has_compared_the_owner_and_when_the_device_is_another(
+    pages: Pages, carol: Member
+) -> None:
+    carol.receive(plain(1), owner="alice", name="own.jpg")
+    carol.receive(plain(2), owner="bob", name="other.jpg")
+    verified = [authorities.default().member("alice").certificate, authorities.default().new_member("bob").certificate]
+    carol.verified.add(verified, NOW)
+    page = pages.open(carol)
+    page.get_by_role("link", name="other.jpg, by bob").click()
+    badge = page.get_by_role("region", name="Verified")
+    expect(badge).to_contain_text("You have compared another device of bob's, and not this one")
+    assert barriers(page) == []
+    page.keyboard.press("ArrowRight")
+    expect(badge).to_contain_text("You have compared alice's fingerprint yourself.")
+    page.keyboard.press("Escape")
+    carol.receive(plain(3), owner="bob", name="again.jpg")
+    expect(page.locator("#notices")).to_contain_text("bob posts with a device that you have not verified")
 
 
 def test_a_finger_leads_to_the_next_image(pages: Pages, album: Member) -> None:
