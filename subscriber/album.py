@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE = 100
 _LONGEST_ROW = 18  # digits; SQLite's integers have 64 bits
-_MENTIONS = "instr(folded(name || char(10) || ifnull(header ->> 'caption', '')), ?) > 0"
+# Version 0.1.0 noted neither; and SQLite has `->>` from 3.38 on only.
+_MENTIONS = "instr(folded(ifnull(name, '') || char(10) || ifnull(json_extract(header, '$.caption'), '')), ?) > 0"
 
 
 @dataclass(frozen=True, slots=True)

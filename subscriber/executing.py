@@ -137,7 +137,8 @@ class Executor:
 
     def _run(self, entry: Entry) -> None:
         """Run the command for one image, and say where it fails: that is the command's affair, and not tried again."""
-        if entry.path is None or not entry.path.is_file():
+        if not entry.is_here:
+            _log.warning("cannot run %s for %s: it is not there any more", self._command.words[0], entry.path)
             return
         try:
             process = subprocess.Popen(  # noqa: S603 - what the user wants to be run, never through a shell
@@ -192,7 +193,8 @@ def _environment(entry: Entry) -> dict[str, str]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and what it has started in its session."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
+        # What has become another user's cannot be ended, such as what sudo has started.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_ENDING_SECONDS)

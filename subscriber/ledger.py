@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ class Entry:
     @property
     def is_here(self) -> bool:
         """Tell whether the image is saved, and its file still where it was saved."""
-        return self.path is not None and not self.is_replaced and self.path.is_file()
+        # Not Path.is_file, which raises where a folder may not be looked into, or a disk does not answer.
+        return self.path is not None and not self.is_replaced and os.path.isfile(self.path)  # noqa: PTH113
 
 
 class Ledger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from browser.pages import COUNT_SEEN, PHONE, names_of, wait_for_thumbnails
 from browser.photographs import plain
 from playwright.sync_api import expect
 from system import wait_until
+
+from subscriber.ledger import Entry
 
 if TYPE_CHECKING:
     from browser.member import Member
@@ -30,6 +33,29 @@ def test_images_stand_under_their_day_the_newest_first(pages: Pages, album: Memb
     assert names_of(page)[:2] == ["Evening walk, and nobody else there, by dave", "Nose, by bob"]
     wait_for_thumbnails(page)
     assert sum(path.startswith("/thumbnails/") for path in pages.asked) <= 12
+
+
+def test_a_day_that_comes_twice_shows_all_of_its_images(pages: Pages, carol: Member) -> None:
+    """A clock without a battery was wrong for a while."""
+    for number in range(6):
+        ago = dt.timedelta(days=400 if number in {2, 3} else 0)
+        carol.receive(plain(number), caption=f"Number {number}", ago=ago)
+    page = pages.open(carol)
+    expect(page.locator("#images li")).to_have_count(6)
+    expect(page.locator(".day h3")).to_have_text(["Today", "20 October 2025", "Today"])
+    assert names_of(page) == [f"Number {number}, by alice" for number in reversed(range(6))]
+
+
+def test_a_search_that_fails_is_said_and_what_is_shown_stays(pages: Pages, carol: Member) -> None:
+    carol.receive(plain(1), caption="Still here")
+    page = pages.open(carol)
+    page.route("**/api/images?*search=*", lambda route: route.fulfill(status=503, json={}))
+    page.get_by_role("searchbox").fill("still")
+    expect(page.get_by_text("cannot be looked up now")).to_be_visible()
+    page.unroute("**/api/images?*search=*")
+    page.get_by_role("searchbox").fill("stil")
+    expect(page.get_by_text("cannot be looked up now")).to_be_hidden()
+    pages.forgive("503")
 
 
 def test_a_new_image_appears_by_itself_and_is_announced(pages: Pages, carol: Member) -> None:
@@ -143,6 +169,18 @@ def test_a_refusal_is_listed_while_one_looks(pages: Pages, carol: Member) -> Non
     carol.refuse("removed", owner="bob")
     expect(page.get_by_text("Its owner has removed it.")).to_be_visible()
     expect(page.get_by_role("heading", name="Nothing was refused")).to_be_hidden()
+
+
+def test_more_refusals_than_a_page_at_once_leave_no_gap(pages: Pages, carol: Member) -> None:
+    carol.refuse("removed", owner="bob")
+    page = pages.open(carol, at="#view=refused")
+    with carol.ledger.transaction():
+        for number in range(70):
+            carol.ledger.add(Entry("alice", uuid.UUID(int=number), "public", "expired", NOW, message="it has expired"))
+    rows = page.locator("#refused li")
+    expect(rows).to_have_count(60)
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(71)
 
 
 def test_the_page_says_when_the_gallery_is_gone_and_keeps_what_it_shows(pages: Pages, carol: Member) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import subprocess
 import sys
 import uuid
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from system import wait_until
 
 from common.errors import ConfigurationError
 from common.settings import Settings
+from subscriber import executing as executing_module
 from subscriber.executing import Command, Executor, executing
 from subscriber.ledger import SAVED, Entry, Ledger
 
@@ -159,9 +161,28 @@ def test_a_failure_is_said_in_a_line_and_the_next_image_has_its_turn(
         save(ledger, tmp_path, "two.png")
     assert paths(told) == [f"{tmp_path}/one.png", f"{tmp_path}/two.png"]
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert said == [
-        f"{sys.executable} has failed with exit code 3 for {tmp_path}/{name}.png" for name in ("one", "two")
-    ]
+    failed = f"{sys.executable} has failed with exit code 3 for {tmp_path}"
+    not_there = f"cannot run {sys.executable} for {gone.path}: it is not there any more"
+    assert said == [f"{failed}/one.png", not_there, f"{failed}/two.png"]
+
+
+def test_an_image_that_cannot_be_looked_at_holds_up_nothing(ledger: Ledger, told: Path, tmp_path: Path) -> None:
+    with executing(telling(told), ledger, SETTINGS, is_never_stopped):
+        # The system says neither yes nor no of such a name, as of a folder that may not be looked into.
+        ledger.add(Entry("alice", uuid.uuid4(), "public", SAVED, NOW, tmp_path / ("x" * 300)))
+        readable = save(ledger, tmp_path, "readable.png")
+    assert paths(told) == [str(readable.path)]
+
+
+def test_what_belongs_to_another_user_by_now_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_group: int, _signal: int) -> None:
+        raise PermissionError
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(os, "killpg", refuse)
+        monkeypatch.setattr(executing_module, "_ENDING_SECONDS", 0.01)
+        executing_module._end(process)  # noqa: SLF001 - what `sudo` has started cannot be had in a test
+        assert process.poll() is None
 
 
 def test_what_takes_too_long_is_ended_with_all_that_it_has_started(

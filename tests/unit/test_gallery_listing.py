@@ -126,6 +126,21 @@ SEARCHES = {
 }
 
 
+def test_search_passes_over_what_an_earlier_version_has_noted_less_of(gallery: Gallery, browser: Browser) -> None:
+    gallery.save(number=1, name="beach.png")
+    gallery.ledger._database.write("UPDATE images SET name = NULL, header = NULL")  # noqa: SLF001 - as version 0.1.0 left it
+    gallery.save(number=2, name="beach too.png", caption="at noon")
+    assert names(browser, "?search=beach") == ["beach too.png"]
+    assert names(browser, "?search=noon") == ["beach too.png"]
+
+
+def test_an_image_that_cannot_be_looked_at_is_listed_as_gone(gallery: Gallery, browser: Browser) -> None:
+    gallery.save(number=1, name="kept.png")
+    gallery.ledger._database.write("UPDATE images SET path = ?", f"/{'x' * 300}")  # noqa: SLF001 - neither there nor not
+    (image,) = browser.get("/api/images").json["images"]
+    assert image["is_here"] is False
+
+
 @pytest.mark.parametrize(("text", "found"), SEARCHES.items())
 def test_search_is_by_name_and_caption(gallery: Gallery, browser: Browser, text: str, found: list[str]) -> None:
     for number, name in enumerate(("beach.png", "Straße.png", "a_b.png", "axb.png", "caf\u00e9.png"), 1):

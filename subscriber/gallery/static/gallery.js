@@ -31,7 +31,14 @@ async function follow({ isFirst = false } = {}) {
   if (JSON.stringify(asked) !== JSON.stringify(filters)) {
     filters = asked;
     offer([]);
-    await collection.restart(asked).catch(() => (filters = undefined));
+    try {
+      await collection.restart(asked);
+      byId("failed").hidden = true;
+    } catch (error) {
+      filters = undefined;
+      // Where nobody answers at all, the line about the lost connection says so.
+      byId("failed").hidden = !error.status;
+    }
   }
   await viewer.show(state.image, { isFirst });
 }

@@ -14,15 +14,18 @@ const UNKNOWN = 4 / 3; // an image of which an earlier version of Sealcast noted
 /**
  * Return the days, newest first, and the height of all; everything in pixels.
  *
- * A day has `day`, `top`, `height` and `tiles`; a tile has `key`, `image`, `top` (from its day's), `left`, `width`,
+ * A day has `key`, `day`, `top`, `height` and `tiles`; a tile has `key`, `image`, `top` (from its day's), `left`, `width`,
  * `height`.
  */
 export function layOut(images, width, { row, gap, heading, between }) {
   const days = [];
+  const times = new Map(); // a clock that was wrong for a while has a day come more than once
   let top = 0;
   for (const members of byDay(images)) {
     const { tiles, bottom } = fill(members, width, row, gap, heading);
-    days.push({ day: dayOf(members[0].saved_at), top, height: bottom, tiles });
+    const day = dayOf(members[0].saved_at);
+    times.set(day, (times.get(day) ?? 0) + 1);
+    days.push({ key: `${day} ${times.get(day)}`, day, top, height: bottom, tiles });
     top += bottom + between;
   }
   return { days, height: Math.max(0, top - between) };

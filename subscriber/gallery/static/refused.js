@@ -19,7 +19,14 @@ export class Refused {
 
   async #load(before) {
     const page = await server.refused(before);
-    const fresh = page.refused.filter((one) => !this.#rows.has(server.keyOf(one)));
+    let fresh = page.refused.filter((one) => !this.#rows.has(server.keyOf(one)));
+    if (!before && fresh.length === page.refused.length && page.next !== null) {
+      // More have come than are on a page: what lies between them and the old ones is asked for as one goes on.
+      this.#rows.clear();
+      this.#next = null;
+      byId("refused").replaceChildren();
+      fresh = page.refused;
+    }
     for (const one of fresh) this.#rows.set(server.keyOf(one), row(one));
     const rows = fresh.map((one) => this.#rows.get(server.keyOf(one)));
     if (before) byId("refused").append(...rows);

@@ -14,7 +14,7 @@ export class Wall {
   #root;
   #collection;
   #plan = { days: [], height: 0 };
-  #sections = new Map(); // by day
+  #sections = new Map(); // by the key of their day
   #tiles = new Map(); // by image
   #drawing = false;
   #arranging = false;
@@ -96,7 +96,7 @@ export class Wall {
     let place = 1;
     const sections = [];
     for (const day of this.#plan.days) {
-      if (isNear(day) || this.#sections.get(day.day)?.contains(document.activeElement)) {
+      if (isNear(day) || this.#sections.get(day.key)?.contains(document.activeElement)) {
         sections.push(this.#drawDay(day, isKept, place, gone));
       }
       place += day.tiles.length;
@@ -123,13 +123,13 @@ export class Wall {
     return section;
   }
 
-  #sectionOf({ day }) {
-    let section = this.#sections.get(day);
+  #sectionOf({ key, day }) {
+    let section = this.#sections.get(key);
     const name = dayName(day);
     if (!section) {
-      const id = `day-${day.replaceAll(" ", "-")}`;
+      const id = `day-${key.replaceAll(" ", "-")}`;
       section = create("section", { class: "day", "aria-labelledby": id }, create("h3", { id }), create("ul"));
-      this.#sections.set(day, section);
+      this.#sections.set(key, section);
     }
     const heading = section.firstElementChild;
     if (heading.textContent !== name) heading.textContent = name;
