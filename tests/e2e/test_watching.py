@@ -69,11 +69,11 @@ def test_what_comes_into_the_folder_is_posted_and_what_was_there_is_left_alone(
         (photos / ".new.png.Xy12Ab").rename(photos / "new.png")
         assert daemon.wait_for("stored")["name"] == "new.png"
         # A whole folder that is moved in.
-        (photos.parent / "Site 7" / "Gate").mkdir(parents=True)
-        (photos.parent / "Site 7" / "Gate" / "deep.png").write_bytes(image(3))
-        (photos.parent / "Site 7").rename(photos / "Site 7")
+        (photos.parent / "Watched Site" / "Gate").mkdir(parents=True)
+        (photos.parent / "Watched Site" / "Gate" / "deep.png").write_bytes(image(3))
+        (photos.parent / "Watched Site").rename(photos / "Watched Site")
         deep = daemon.wait_for("stored")
-        assert (deep["name"], deep["channel"]) == ("deep.png", "site-7/gate")
+        assert (deep["name"], deep["channel"]) == ("deep.png", "watched-site/gate")
         (photos / "notes.txt").write_text("no image")
         skipped = daemon.wait_for("skipped")
         assert (skipped["file"], skipped["code"]) == (str(photos / "notes.txt"), "not_an_image")
@@ -87,7 +87,7 @@ def test_what_comes_into_the_folder_is_posted_and_what_was_there_is_left_alone(
         assert {daemon.next()["name"] for _ in range(2)} == {"later.png", "old.png"}
         assert daemon.stop() == 0
     assert stored(system, "watched") == ["later.png", "new.png", "old.png"]
-    assert stored(system, "site-7/gate") == ["deep.png"]
+    assert stored(system, "watched-site/gate") == ["deep.png"]
 
 
 def test_a_file_that_grows_is_posted_when_it_is_complete(system: System, owner: Path, photos: Path) -> None:
