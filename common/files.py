@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# In each folder that images of others are saved in, so that nobody posts them again by accident.
+INBOX_MARK = ".sealcast-inbox"
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 _OTHERS = 0o077

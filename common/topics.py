@@ -52,6 +52,8 @@ ALL_ENROLMENTS = f"{PREFIX}/requests/enrol/+"
 ALL_IMAGES = f"{PREFIX}/images/#"
 ALL_ANNOUNCEMENTS = f"{PREFIX}/announcements/#"
 ALL_PRESENCE = f"{PREFIX}/presence/+/+"
+ALL_RECEIPTS = f"{PREFIX}/receipts/#"
+ALL_REQUESTS = f"{PREFIX}/requests/#"
 
 # Where Mosquitto says who connects (broker/mosquitto.conf); there is nothing of the kind in MQTT itself.
 BROKER_LOG = "$SYS/broker/log/N"
@@ -149,6 +151,11 @@ def request(operation: str, user: str, client_id: str) -> str:
 def receipt(owner: str, image_id: uuid.UUID, reader: str) -> str:
     """Return the topic on which a reader tells an owner what became of an image."""
     return f"{PREFIX}/receipts/{owner}/{image_id}/{reader}"
+
+
+def is_receipt(topic: str) -> bool:
+    """Tell whether a topic is one for receipts, well-formed or not."""
+    return topic.startswith(f"{PREFIX}/receipts/")
 
 
 def receipts_of(owner: str, image_id: uuid.UUID) -> str:

@@ -83,7 +83,8 @@ class Standing:
             _log.warning("dropped a receipt: %s", error.reason)
             return None
         before = self.receipts.get(receipt.fingerprint)
-        if before is not None and (before.outcome == SAVED or before.handled_at >= receipt.handled_at):
+        is_overtaken = before is not None and receipt.outcome != SAVED and before.handled_at >= receipt.handled_at
+        if before is not None and (before.outcome == SAVED or is_overtaken):
             return None
         self.receipts[receipt.fingerprint] = receipt
         return receipt

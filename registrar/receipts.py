@@ -108,8 +108,8 @@ def _add(session: Session, receipt: Kept, viewer: Viewer) -> bool:
             return False
         row = ReceiptRow(ordinal=ordinal, key_identifier=viewer.key_identifier, user_name=viewer.user)
         session.add(row)
-    elif row.outcome == SAVED or row.handled_at > receipt.handled_at:
-        # Sent again, or overtaken by a later one.
+    elif row.outcome == SAVED or (receipt.outcome != SAVED and row.handled_at > receipt.handled_at):
+        # Sent again, or overtaken by a later one; no clock keeps what was saved from being so.
         return True
     row.outcome, row.handled_at, row.signed = receipt.outcome, receipt.handled_at, receipt.signed
     session.flush()

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from registrar.handlers import Handlers
 
 _LONGEST_SILENCE = 10.0  # seconds between two messages; all of them take longer (measured: 3,000 a second)
-_RETAINED = (topics.ALL_TRUST, topics.ALL_MEMBERS, topics.ALL_ANNOUNCEMENTS, topics.ALL_PRESENCE)
+_RETAINED = (
+    topics.ALL_TRUST,
+    topics.ALL_MEMBERS,
+    topics.ALL_ANNOUNCEMENTS,
+    topics.ALL_PRESENCE,
+    # Nothing is to be retained of these; but members may write there.
+    topics.ALL_RECEIPTS,
+    topics.ALL_REQUESTS,
+)
 _CHUNK = 100  # messages; then the others get their turn
 
 

@@ -71,7 +71,7 @@ class Service:
         operations = (*_MEMBERS_OPERATIONS, *CONFIDENTIAL_OPERATIONS)
         self._members.subscribe(*map(topics.all_requests, operations), topics.ALL_IMAGES)
         # What is retained of it before, the rebuilding looks at.
-        self._members.subscribe(topics.ALL_PRESENCE, retained=False)
+        self._members.subscribe(topics.ALL_PRESENCE, topics.ALL_RECEIPTS, retained=False)
         self.enrolment_door.subscribe()
 
     def serve_members(self) -> None:
@@ -129,6 +129,8 @@ class Service:
                 self._look_at_presence(message, *device)
             elif message.retained:
                 self._answers.clear(message)
+            elif topics.is_receipt(message.topic):
+                pass  # for its owner, who may be looking; what is kept comes in a request
             elif self._confidential.is_for(message):
                 self._confidential.answer(message)
             else:

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from common.errors import ConfigurationError
-from common.files import flush_folder, make_private_folder, reason, write_new
+from common.files import INBOX_MARK, flush_folder, make_private_folder, reason, write_new
 from common.topics import parse_image_id
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _SUFFIXES = {
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]')
 # What link() answers on FAT, and on network file systems that do not know it.
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+_MARK = b"Images of others are saved here: `publisher watch` passes this folder over.\n"
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a number and a suffix may follow
 
 
@@ -70,6 +71,8 @@ class Inbox:
             finally:
                 for trial in trials:
                     trial.unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):
+                write_new(self.folder / INBOX_MARK, _MARK)
             for part in self.folder.glob("*/.*.part"):
                 image_id = parse_image_id(part.name[1:].removesuffix(".part"))
                 if image_id is not None and is_known(part.parent.name, image_id):

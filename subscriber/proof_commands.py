@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,7 @@ def add_proof_commands(app: typer.Typer, default_home: Path) -> None:
         Printer(as_json=json).event(
             f"proof      {signature}\n           {chain}\n"
             f"Give both away with {path.name}. To check them, and to read what they show:\n"
-            f"  subscriber verify-proof {path}\nor without Sealcast:\n  {made.command(folder)}",
+            f"  subscriber verify-proof {shlex.quote(str(path))}\nor without Sealcast:\n  {made.command(folder)}",
             event="proof",
             image_id=entry.image_id,
             owner=entry.owner,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from common import display
 from common.errors import ConfigurationError
-from common.files import reason
+from common.files import INBOX_MARK, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class File(NamedTuple):
 class Folder:
     """The watched folder; ``shown`` is how its owner has named it.
 
-    ``home`` is passed over where it is inside: what others have sent is not posted again by accident.
+    ``home`` and inboxes are passed over where they are inside: what others have sent is not posted again by accident.
     """
 
     def __init__(self, shown: Path, home: Path) -> None:
@@ -91,7 +91,7 @@ class Folder:
         """Yield the file at an absolute path, or all in the folder there, as far as they count."""
         with suppress(ValueError):
             below = PurePosixPath(path).relative_to(self.root)
-            if not (any(map(is_ignored, below.parts)) or any(map(self._is_home, (below, *below.parents)))):
+            if not (any(map(is_ignored, below.parts)) or any(map(self._is_received, (below, *below.parents)))):
                 yield from self._at(below)
 
     def stamp(self, path: PurePosixPath) -> Stamp | None:
@@ -148,11 +148,14 @@ class Folder:
             return
         for entry in found:
             path = below / entry.name
-            if not (is_ignored(entry.name) or self._is_home(path)):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not (is_ignored(entry.name) or (is_folder and self._is_received(path))):
                 yield path, entry
 
-    def _is_home(self, below: PurePosixPath) -> bool:
-        return below.parts != () and self.root / below == self._home
+    def _is_received(self, below: PurePosixPath) -> bool:
+        """Tell whether a folder inside is for what others have sent; whoever names one to be watched means it."""
+        folder = self.root / below
+        return below.parts != () and (folder == self._home or os.path.lexists(folder / INBOX_MARK))
 
     def _say_closed(self, below: PurePosixPath, error: OSError) -> None:
         """Say once that a folder cannot be looked into; it is tried again at each rescan."""

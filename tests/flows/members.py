@@ -18,6 +18,7 @@ from common.console import Printer
 from common.decoding.inspection import inspect
 from common.enveloping import Cipher
 from common.errors import SealcastError, SessionError
+from common.files import INBOX_MARK
 from common.identity import Identity
 from common.registrar_client import RegistrarClient
 from common.sealing import seal
@@ -258,7 +259,7 @@ class Reader:
     @property
     def files(self) -> list[Path]:
         """Every file in the inbox, hidden ones too."""
-        return sorted(path for path in (self.home / "inbox").rglob("*") if path.is_file())
+        return sorted(path for path in (self.home / "inbox").rglob("*") if path.is_file() and path.name != INBOX_MARK)
 
     @property
     def entries(self) -> dict[str, str]:

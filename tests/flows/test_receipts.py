@@ -14,6 +14,7 @@ from common import certificates, messages, topics
 from common.arrivals import Message
 from common.errors import RefusedError, SessionError
 from common.receipts import read_receipt, sign_receipt
+from registrar.retained import rebuild
 from subscriber.ledger import Entry
 from subscriber.receipts import owed_by, sending
 
@@ -79,6 +80,20 @@ def test_an_owner_who_is_looking_hears_of_it_at_once(alice: Owner, bob: Reader) 
     assert [receipt] == receipts(alice, posted.header.image_id)
     # Whoever knows a client id can take its session over.
     assert (heard.response_topic, heard.retained) == (None, False)
+
+
+@pytest.mark.parametrize("level", ["01a20f24-ce00-7040-be21-3ade01d17fba", "zz"])
+def test_nothing_is_retained_where_receipts_go(world: World, level: str) -> None:
+    """A member may write there, and the broker would keep it for good."""
+    topic = f"{topics.PREFIX}/receipts/alice/{level}/bob"
+    world.broker.publish(Message(topic, bytes(100_000), retained=True))
+    wait_until(lambda: not world.members.unacknowledged, "the registrar has looked at everything")
+    assert topic not in world.broker.retained
+    for came_meanwhile in (topic, f"{topics.PREFIX}/requests/foo/bob/{'a' * 32}"):
+        world.broker.retained[came_meanwhile] = Message(came_meanwhile, b"x", retained=True)
+    with world.broker.session("f" * 32 + "-rebuild") as session:
+        rebuild(session, world.handlers, world.clock)
+    assert not any("/receipts/" in one or "/requests/" in one for one in world.broker.retained)
 
 
 def test_a_receipt_that_a_kill_came_before_is_sent_at_the_next_start(alice: Owner, bob: Reader) -> None:

@@ -12,6 +12,7 @@ from sealed_images import make_header
 from vectors.world import IMAGE_ID
 
 from common.errors import ConfigurationError
+from common.files import INBOX_MARK
 from common.topics import new_image_id
 from subscriber.inbox import Inbox, safe_name
 
@@ -162,7 +163,7 @@ def test_an_inbox_that_cannot_be_written_is_found_out_at_once(tmp_path: Path, mo
     assert raised.value.message == f"cannot write to the inbox {tmp_path}: read-only file system"
     assert "--inbox" in str(raised.value.hint)
     Inbox(tmp_path).prepare(never_known)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [INBOX_MARK]
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
@@ -186,7 +187,7 @@ def test_what_a_killed_program_left_is_tidied_up_where_the_ledger_knows_the_imag
     inbox.prepare(lambda owner, image_id: (owner, image_id) == ("alice", IMAGE_ID))
     left = {path.name for path in (tmp_path / "alice").iterdir()}
     assert left == {"cat.png", "cat-2.png", f".{other_id}.part", ".hidden.part"}
-    assert hidden(tmp_path) == []
+    assert hidden(tmp_path) == [tmp_path / INBOX_MARK]
 
 
 def fail_with(number: int) -> None:

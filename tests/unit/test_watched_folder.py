@@ -12,6 +12,7 @@ import pytest
 from common.errors import ConfigurationError, ImageError
 from publisher.watching.channels import channel_of
 from publisher.watching.folder import Folder, is_ignored
+from subscriber.inbox import Inbox
 
 DEPTH = sys.getrecursionlimit() + 10
 
@@ -126,6 +127,15 @@ def test_the_folder_of_the_identity_is_passed_over(tmp_path: Path) -> None:
     # Who names what is in it means it.
     assert found(Folder(tmp_path / "alice" / "inbox", tmp_path / "alice")) == ["bob/boats.jpg"]
     assert found(Folder(tmp_path / "alice", tmp_path / "alice")) == ["inbox/bob/boats.jpg"]
+
+
+def test_an_inbox_inside_is_passed_over_whoever_it_is_of(folder: Folder) -> None:
+    Inbox(folder.root / "deep" / "family").prepare(lambda *_: False)
+    write(folder, "photo.jpg", "deep/family/bob/only-for-you.jpg")
+    assert found(folder) == ["photo.jpg"]
+    assert looked_at(folder, "deep") == looked_at(folder, "deep/family/bob/only-for-you.jpg") == []
+    assert [path.name for path in folder.folders()] == [folder.root.name, "deep"]
+    assert found(Folder(folder.root / "deep" / "family", folder.root / "home")) == ["bob/only-for-you.jpg"]
 
 
 def test_a_sub_folder_that_is_closed_is_said_once(
