@@ -30,15 +30,35 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device of a member whose certificate is valid; ``presence`` is None where it says nothing of itself."""
+    """A device of a member, by its valid certificate; ``presence`` is None where it says nothing of itself."""
 
-    user: str
+    fingerprint: str
     certificate: x509.Certificate
     presence: Presence | None
 
 
-def find_devices(session: Session, registrar: RegistrarClient, identity: Identity, now: dt.datetime) -> list[Device]:
-    """Return the devices of all members, by user name; raises SessionError, and RefusedError.
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member; ``presences`` are those of all devices, also of one whose certificate is another one by now."""
+
+    user: str
+    devices: tuple[Device, ...]
+    presences: tuple[Presence, ...]
+
+    @property
+    def is_online(self) -> bool:
+        """Whether any device says so."""
+        return any(presence.state == "online" for presence in self.presences)
+
+    @property
+    def last_seen(self) -> dt.datetime | None:
+        """When the last device went offline, if that is known and none is online."""
+        seen = [presence.last_seen for presence in self.presences if presence.last_seen is not None]
+        return None if self.is_online else max(seen, default=None)
+
+
+def find_people(session: Session, registrar: RegistrarClient, identity: Identity, now: dt.datetime) -> list[Person]:
+    """Return the members with their devices, by user name; raises SessionError, and RefusedError.
 
     The registrar names them where there are few, and the broker retains every one; each is verified.
     """
@@ -52,15 +72,23 @@ def find_devices(session: Session, registrar: RegistrarClient, identity: Identit
             retained.append(arrived.payload)
         elif isinstance(arrived, Message) and (device := topics.parse_presence(arrived.topic)):
             _note(presences, device, arrived, now)
-    found = {}
+    found: dict[str, dict[str, Device]] = {}
     for certificate in (*named, *_read(retained)):
         try:
             user = certificates.check_member(certificate, identity.trust, at=now, now=now)
         except VerificationError:
             continue
         fingerprint = certificates.fingerprint(certificate)
-        found[user, fingerprint] = Device(user, certificate, presences.get((user, fingerprint)))
-    return [found[name] for name in sorted(found)]
+        presence = presences.get((user, fingerprint))
+        found.setdefault(user, {})[fingerprint] = Device(fingerprint, certificate, presence)
+    return [
+        Person(
+            user,
+            tuple(devices.values()),
+            tuple(presence for (whose, _), presence in presences.items() if whose == user),
+        )
+        for user, devices in sorted(found.items())
+    ]
 
 
 def _note(

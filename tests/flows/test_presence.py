@@ -13,7 +13,7 @@ from common import messages, topics
 from common.arrivals import Message
 from common.certificates import fingerprint, to_pem
 from common.revocation_lists import Reason
-from publisher.people import Device, find_devices
+from publisher.people import Person, find_people
 from registrar.enforcing import Enforcement
 from registrar.retained import rebuild
 from subscriber.presence import Presence, presence_topic
@@ -31,14 +31,14 @@ def say(world: World, topic: str, payload: bytes = messages.ONLINE) -> None:
     wait_until(lambda: not world.members.unacknowledged, "the registrar has looked at everything")
 
 
-def devices(alice: Owner) -> dict[str, Device]:
-    """Return what alice finds of each member's one device."""
+def people(alice: Owner) -> dict[str, Person]:
+    """Return whom alice finds."""
     session = alice.world.broker.session("e" * 32 + "-people")
     with session:
         registrar = dataclasses.replace(alice).registrar
         registrar._session = session  # noqa: SLF001 - the command asks on the session that is subscribed
         registrar.join()
-        return {one.user: one for one in find_devices(session, registrar, alice.identity, alice.world.clock())}
+        return {one.user: one for one in find_people(session, registrar, alice.identity, alice.world.clock())}
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,27 @@ def test_who_is_online_who_was_and_since_when(world: World, alice: Owner, bob: R
     bob.run(turns=2)
     expiry = messages.OFFLINE_SECONDS - 3600
     world.broker.publish(Message(presence_topic(carol.identity), messages.OFFLINE, retained=True, expiry=expiry))
-    found = devices(alice)
+    found = people(alice)
     assert found.keys() == {"alice", "bob", "carol", "dave"}
-    assert found["dave"].certificate == dave.identity.certificate
-    assert [found[user].presence and found[user].presence.state for user in sorted(found)] == [
-        None, "online", "offline", None,
+    assert [device.certificate for device in found["dave"].devices] == [dave.identity.certificate]
+    assert [[device.presence and device.presence.state for device in one.devices] for one in found.values()] == [
+        [None], ["online"], ["offline"], [None],
     ]  # fmt: skip
-    since = found["carol"].presence
+    assert [user for user, person in found.items() if person.is_online] == ["bob"]
+    assert [user for user, person in found.items() if person.last_seen] == ["carol"]
+    since = found["carol"].last_seen
     assert since is not None
-    assert since.last_seen is not None
-    assert (world.clock() - since.last_seen).total_seconds() == pytest.approx(3600, abs=1)
+    assert (world.clock() - since).total_seconds() == pytest.approx(3600, abs=1)
+
+
+def test_who_is_online_under_a_former_certificate_is_online(world: World, alice: Owner, bob: Reader) -> None:
+    say(world, presence_topic(bob.identity))
+    former = bob.identity.certificate
+    renewed = world.authorities.new_member("bob", key=world.authorities.member("bob").key).certificate
+    world.accounts.add_certificate("bob", renewed, world.clock(), occasion="renewal", predecessor=former)
+    person = people(alice)["bob"]
+    assert person.is_online
+    assert [(device.certificate, device.presence) for device in person.devices] == [(renewed, None)]
 
 
 def test_beyond_those_whom_the_registrar_names_the_broker_s_are_verified(world: World, alice: Owner) -> None:
@@ -105,7 +116,7 @@ def test_beyond_those_whom_the_registrar_names_the_broker_s_are_verified(world: 
         world.broker.retained[topic] = Message(topic, to_pem(holder.certificate), retained=True)
     junk = topics.member("frank", "2" * 64)
     world.broker.retained[junk] = Message(junk, b"no certificate", retained=True)
-    assert devices(alice).keys() == {"alice", "erin"}
+    assert people(alice).keys() == {"alice", "erin"}
 
 
 def test_it_is_said_at_each_connection_and_before_it_is_forgotten(world: World, bob: Reader) -> None:

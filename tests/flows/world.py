@@ -106,14 +106,15 @@ class World:
             threading.Thread(target=self._serve, args=(serve,))
             for serve in (self.service.serve_members, self.service.enrolment_door.serve)
         ]
+        # Closed last: a device may just have said that it is online, which nobody waits for.
+        self.stack.callback(self.passwords.close)
+        self.stack.callback(self.service.close)
         for thread in serving:
             self.stack.callback(thread.join)
         # Left first: what ends the threads' waiting.
         self.stack.enter_context(self.members)
         self.stack.enter_context(self.enrolments)
         self.stack.callback(self._ended.set)
-        self.stack.callback(self.passwords.close)
-        self.stack.callback(self.service.close)
         self.service.subscribe()
         for thread in serving:
             thread.start()
