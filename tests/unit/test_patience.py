@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,8 +29,9 @@ class Clocks:
 def clocks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Clocks:
     caplog.set_level(logging.INFO, logger="common.session.patience")
     one = Clocks()
-    monkeypatch.setattr(time, "monotonic", lambda: one.elapsed)
-    monkeypatch.setattr(time, "time", lambda: one.time_of_day)
+    # For this module only: an event loop that another test has left running would sleep for hours.
+    ours = SimpleNamespace(monotonic=lambda: one.elapsed, time=lambda: one.time_of_day, strftime=time.strftime)
+    monkeypatch.setattr("common.session.patience.time", ours)
     return one
 
 
