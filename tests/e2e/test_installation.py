@@ -170,7 +170,7 @@ def test_programs_of_pipx_or_uv_are_used_and_stay(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / ".local" / "lib").exists()
 
 
-@pytest.mark.parametrize(("user", "python", "refusal"), [(1000, "/usr", "machine"), (0, "/root/.pyenv", "cannot read")])
+@pytest.mark.parametrize(("user", "python", "refusal"), [(1000, "/usr", "machine"), (0, "/root/.local", "cannot read")])
 @pytest.mark.usefixtures("without_programs")
 def test_a_service_of_the_machine_needs_root_and_a_python_for_everybody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, python: str, refusal: str
