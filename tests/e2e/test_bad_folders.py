@@ -169,7 +169,7 @@ def test_an_image_that_cannot_be_saved_is_not_lost(system: System) -> None:
         wait_until(lambda: any("1 image waits, going on" in line for line in receiving.errors), "a word in the log")
         assert receiving.stop() == 0
     assert obstacle.read_text() == "in the way"
-    assert list(obstacle.parent.rglob(".*")) == []
+    assert list(obstacle.parent.rglob(".*")) == [obstacle.parent / INBOX_MARK]
     obstacle.unlink()
     with system.subscriber(reader) as receiving:
         saved = receiving.wait_for("saved", image_id=stored["image_id"])
