@@ -11,6 +11,8 @@ import pytest
 from refusals import assert_refused, register
 from system import ROOT, System, run, wait_until
 
+from common.files import INBOX_MARK
+
 if TYPE_CHECKING:
     from pathlib import Path
 
