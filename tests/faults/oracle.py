@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from system import PASSWORD, wait_until
 
+from common.files import INBOX_MARK
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
@@ -136,7 +138,8 @@ class Oracle:
 
 
 def _paths(home: Path) -> list[Path]:
-    return [path for path in (home / INBOX).rglob("*") if not path.is_dir()]
+    mark = home / INBOX / INBOX_MARK  # what the inbox itself leaves in it
+    return [path for path in (home / INBOX).rglob("*") if not path.is_dir() and path != mark]
 
 
 def _files(home: Path) -> Counter[tuple[str, str]]:
