@@ -36,7 +36,8 @@ class Reason(StrEnum):
         return x509.ReasonFlags[self.name.lower()]
 
 
-_PEM = re.compile(rb"-----BEGIN X509 CRL-----.+?-----END X509 CRL-----", re.DOTALL)
+# No dash within: what begins and does not end is passed over, once. It may come from a hostile broker.
+_PEM = re.compile(rb"-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----")
 
 
 def crl_of(

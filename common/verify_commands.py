@@ -84,8 +84,8 @@ def add_verify_commands(app: typer.Typer, default_home: Path) -> None:
         """
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
-        if user is None and not list:
-            raise typer.BadParameter("name a user, or give --list", context)
+        if user is None and (forget or not list):
+            raise typer.BadParameter("name a user, or give --list alone", context)
         if list or forget or user is None:
             demand_device(home)
             _forget(home, user, printer) if forget and user else _show_verified(home, user, printer)

@@ -30,8 +30,10 @@ from common.option_values import parse_lifetime, parser
 from common.settings import load_settings
 from registrar.accounts import Accounts
 from registrar.archive_commands import DatabaseOption, database_url
-from registrar.authority import read_root
+from registrar.authority import BROKER, read_root
+from registrar.authority_files import read_certificates
 from registrar.database import open_current
+from registrar.host_names import doubt
 from registrar.qr import draw
 from registrar.tokens import Tokens
 
@@ -71,6 +73,8 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         settings = load_settings(home)
         pin = certificates.fingerprint(read_root(home))
+        if (doubted := doubt(broker, read_certificates(home / BROKER)[0])) is not None:
+            console.fail(doubted, kind="warning")
         if settings.registration == "closed":
             raise ConfigurationError(
                 "the registrar is closed, so nobody could use an invitation",

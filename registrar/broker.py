@@ -18,10 +18,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, SessionError
 from common.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MEMBERS_LISTENER, _ENROLMENT_LISTENER = "listener 8883", "listener 8884"
 # Debian keeps mosquitto where an ordinary user's PATH does not reach.
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 _START_SECONDS, _STOP_SECONDS = 10.0, 10.0
+_MOST_RESTARTS, _RESTARTS_SECONDS = 3, 60.0  # more often than this it does not help
 # Not in a thread of the registrar: the broker's log has to be taken while that one is stopped, too.
 _MASK = """
 import re, sys
@@ -63,44 +65,72 @@ def run_broker(home: Path, doors: Doors) -> Iterator[Broker]:
             "there is no mosquitto on PATH", hint="install it: apt-get install mosquitto", code="no_mosquitto"
         )
     _refuse_taken(doors)
-    folder = _prepare(home, doors)
-    log = folder / "broker.log"
-    with log.open("ab") as output:
-        masking = _start_masking(output)
-        process = subprocess.Popen(  # noqa: S603 - the program that was found above, with our own configuration
-            [*_until_parent_ends(), program, "-c", f"config/{CONFIGURATION}"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=masking.stdin,
-            stderr=masking.stdin,
-            # A Ctrl-C in the terminal is for the registrar, which ends the broker after its own work.
-            start_new_session=True,
-        )
-    broker = Broker(process, masking)
+    broker = Broker(program, _prepare(home, doors), doors)
     try:
-        _wait_until_open(process, doors, log)
+        broker.wait_until_open()
         yield broker
     finally:
         broker.stop()
 
 
 class Broker:
-    """A running mosquitto."""
+    """A mosquitto that runs with the configuration in ``folder``, and is started again where it ends by itself."""
 
-    def __init__(self, process: subprocess.Popen[bytes], masking: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._masking = masking
-        if masking.stdin is not None:
-            masking.stdin.close()  # the broker has it
+    def __init__(self, program: str, folder: Path, doors: Doors) -> None:
+        self._command = [*_until_parent_ends(), program, "-c", f"config/{CONFIGURATION}"]
+        self._folder = folder
+        self._doors = doors
+        self._log = folder / "broker.log"
+        self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
+        self._start()
 
     def reread(self) -> None:
         """Make the broker reread its CRL, access rules and certificates (measured: SIGHUP does)."""
         self._process.send_signal(signal.SIGHUP)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the process is alive."""
-        return self._process.poll() is None
+    def look_after(self) -> None:
+        """Start the broker again where it has ended; raises SessionError where that has been done too often.
+
+        Mosquitto 2.0 crashes now and then (measured: docs/reliability.md). What it had not yet written is rebuilt, as
+        after each reconnection. By a thread that stays: the broker ends with the one that has started it.
+        """
+        if self._process.poll() is None:
+            return
+        now, hint = time.monotonic(), f"see {self._log}"
+        if len(self._restarts) == _MOST_RESTARTS and now - self._restarts[0] < _RESTARTS_SECONDS:
+            raise SessionError("the broker has ended again and again", hint=hint)
+        self._restarts.append(now)
+        _log.warning("the broker has ended (%s): %s", _ending(self._process.returncode), hint)
+        self._masking.wait()
+        self._start()
+        self.wait_until_open()
+        _log.warning("the broker is started again")
+
+    def wait_until_open(self) -> None:
+        """Wait until both doors are open; raises ConfigurationError where they stay closed."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(_is_open(self._doors.listen, port) for port in (self._doors.port, self._doors.enrol_port)):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ConfigurationError(
+                    "the broker did not start", hint=f"see the end of {self._log}", code="broker_failed"
+                )
+            time.sleep(0.02)
+
+    def _start(self) -> None:
+        with self._log.open("ab") as output:
+            self._masking = _start_masking(output)
+        masked = self._masking.stdin
+        self._process = subprocess.Popen(  # noqa: S603 - the program that was found, with our own configuration
+            self._command,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=masked,
+            stderr=masked,
+            # A Ctrl-C in the terminal is for the registrar, which ends the broker after its own work.
+            start_new_session=True,
+        )
+        if masked is not None:
+            masked.close()  # the broker has it
 
     def stop(self) -> None:
         """End the process, with force if it does not go by itself."""
@@ -111,6 +141,10 @@ class Broker:
             self._process.kill()
             self._process.wait()
         self._masking.wait()
+
+
+def _ending(returncode: int) -> str:
+    return signal.Signals(-returncode).name if returncode < 0 else f"exit code {returncode}"
 
 
 def _start_masking(log: BinaryIO) -> subprocess.Popen[bytes]:
@@ -156,14 +190,6 @@ def _refuse_taken(doors: Doors) -> None:
                 hint="end it, or choose other ports with --port and --enrol-port",
                 code="port_taken",
             )
-
-
-def _wait_until_open(process: subprocess.Popen[bytes], doors: Doors, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not all(_is_open(doors.listen, port) for port in (doors.port, doors.enrol_port)):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise ConfigurationError("the broker did not start", hint=f"see the end of {log}", code="broker_failed")
-        time.sleep(0.02)
 
 
 def _is_open(listen: str, port: int) -> bool:

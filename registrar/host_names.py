@@ -23,6 +23,23 @@ def host_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
     return [_host_name(host) for host in dict.fromkeys(host.lower() for host in (*hosts, *_LOCAL_HOSTS))]
 
 
+def doubt(host: str, broker: x509.Certificate) -> ConfigurationError | None:
+    """Return why others cannot reach the broker by this name, if so; raises ConfigurationError, ``invalid_host``."""
+    names = list(broker.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    others = [str(name.value) for name in names if name not in host_names([])]
+    if _host_name(host.lower()) not in names:
+        return ConfigurationError(
+            f"nobody can join with this: the broker's certificate does not name {host}",
+            hint=f"give --broker {' or '.join(others or _LOCAL_HOSTS[:1])}, or see registrar renew --host",
+        )
+    if host.lower() in _LOCAL_HOSTS and others:
+        return ConfigurationError(
+            f"nobody can join with this from another machine: it says {host}",
+            hint=f"give --broker {' or '.join(others)}",
+        )
+    return None
+
+
 def _host_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from common import console
 from common.connection import session_options, verified_context
 from common.device import read_or_make_secret
-from common.errors import SealcastError, SessionError
+from common.errors import SealcastError
 from common.key_files import no_passphrase, passphrase_of
 from common.session import Session
 from common.settings import PACKET_MARGIN
@@ -147,7 +147,7 @@ class Running:
             rebuilding.join(_CLEAR_SECONDS)
 
     def serve(self, service: Service, stop: Stop) -> None:
-        """Serve until asked to stop; raises SessionError when the broker, where it is a child, has ended."""
+        """Serve until asked to stop; raises SessionError when the broker, where it is a child, ends again and again."""
         ended = threading.Event()
         sys.setswitchinterval(_SWITCH_SECONDS)
 
@@ -176,8 +176,8 @@ class Running:
                 if time.monotonic() < next_look:
                     continue
                 next_look = time.monotonic() + _LOOK_SECONDS
-                if self.broker is not None and not self.broker.is_running:
-                    raise SessionError("the broker has ended", hint=f"see {self.home / 'broker' / 'broker.log'}")
+                if self.broker is not None:
+                    self.broker.look_after()
         finally:
             ended.set()
             for thread in beside:

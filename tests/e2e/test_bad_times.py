@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from refusals import assert_refused
-from system import PATIENCE, free_ports, run
+from system import PATIENCE, ROOT, free_ports, run, wait_until
 
 from common.errors import ConfigurationError
 from registrar.broker import Doors, run_broker
 
 if TYPE_CHECKING:
-    from system import System
+    from system import Daemon, System
+
+CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -75,21 +77,42 @@ def test_a_port_that_is_taken_is_explained(system: System) -> None:
         assert_refused(done, f"port {taken} is taken by another program", "--port and --enrol-port")
 
 
-def test_a_registrar_whose_broker_is_killed_says_so(own_system: System) -> None:
+def test_a_broker_that_ends_is_started_again_but_not_for_ever(own_system: System) -> None:
     own_system.start()
-    assert own_system.daemon is not None
-    registrar = own_system.daemon.process.pid
-    children = Path(f"/proc/{registrar}/task/{registrar}/children").read_text().split()
-    # The other one masks the broker's log, and ends with it.
-    (broker,) = [child for child in children if Path(f"/proc/{child}/comm").read_text() == "mosquitto\n"]
-    os.kill(int(broker), signal.SIGKILL)
-    assert own_system.daemon.process.wait(PATIENCE) == 1
-    own_system.daemon.kill()
-    said = [line for line in own_system.daemon.errors if line.startswith(("error: ", "hint: "))]
-    assert said == ["error: the broker has ended\n", f"hint: see {own_system.home / 'broker' / 'broker.log'}\n"]
-    assert not any("Traceback" in line for line in own_system.daemon.errors)
+    alice, bob = own_system.register("alice"), own_system.register("bob")
+    registrar = own_system.daemon
+    assert registrar is not None
+    log = own_system.home / "broker" / "broker.log"
+    with own_system.subscriber(bob) as reading:
+        for number in (1, 2, 3):
+            kill_broker(registrar)
+            wait_until(lambda: count(registrar, "is started again") == number, "another broker")  # noqa: B023
+        assert count(registrar, f"the broker has ended (SIGKILL): see {log}") == 3
+        own_system.post(alice, CHELSEA)
+        assert reading.wait_for("saved")["name"] == "chelsea.jpg"
+    kill_broker(registrar)
+    assert registrar.process.wait(PATIENCE) == 1
+    registrar.kill()
+    ended = [line for line in registrar.errors if line.startswith(("error: ", "hint: "))]
+    assert ended == ["error: the broker has ended again and again\n", f"hint: see {log}\n"]
+    assert not any("Traceback" in line for line in registrar.errors)
     own_system.start()
     own_system.stop()
+
+
+def kill_broker(registrar: Daemon) -> None:
+    def found() -> list[str]:
+        children = Path(f"/proc/{registrar.process.pid}/task/{registrar.process.pid}/children").read_text().split()
+        # The other one masks the broker's log, and ends with it.
+        return [child for child in children if Path(f"/proc/{child}/comm").read_text() == "mosquitto\n"]
+
+    wait_until(found, "a broker")
+    (broker,) = found()
+    os.kill(int(broker), signal.SIGKILL)
+
+
+def count(daemon: Daemon, text: str) -> int:
+    return sum(text in line for line in daemon.errors)
 
 
 def test_without_mosquitto_the_registrar_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ def test_a_newcomer_needs_the_line_and_nothing_else(system: System) -> None:
     assert not (system.home_of("dan") / "certificate.pem").exists()
 
 
+def test_a_line_that_nobody_can_join_with_is_doubted(system: System) -> None:
+    done = run("registrar", "invite", "--home", system.home, "--broker", "images.example.org")
+    assert (done.returncode, done.stdout.startswith("sealcast-invite:")) == (0, True)
+    assert done.stderr.startswith("warning: nobody can join with this: ")
+    doubtless = run("registrar", "invite", *system.doors, "--home", system.home)
+    assert (doubtless.returncode, doubtless.stderr) == (0, "")
+
+
 def test_who_is_not_invited_learns_no_more_than_from_a_wrong_password(system: System) -> None:
     guessed = Invitation.read(invite(system))
     strangers = Invitation(guessed.broker, guessed.port, guessed.enrol_port, guessed.pin, "0" * len(guessed.token))

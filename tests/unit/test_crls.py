@@ -13,7 +13,7 @@ from cryptography import x509
 
 from common import certificates, keys
 from common.errors import ConfigurationError, VerificationError
-from common.revocation_lists import Reason, crl_number
+from common.revocation_lists import Reason, crl_number, load_crls
 from common.settings import Settings
 from registrar import crls
 from registrar.accounts import Accounts
@@ -153,6 +153,14 @@ def test_what_is_no_list_of_this_authority_never_takes_the_place_of_one(
     with pytest.raises(VerificationError):
         issue_when_due(authority, revocations, NOW)
     assert content(authority) == before
+
+
+def test_a_list_that_does_not_end_hides_none_behind_it(authority: Authority) -> None:
+    whole = (authority.home / BROKER_CRL).read_bytes()
+    begun = whole[: len(whole) // 2] + b"\n"
+    assert load_crls(begun + whole) == load_crls(whole)
+    with pytest.raises(VerificationError):
+        load_crls(begun)
 
 
 @pytest.mark.usefixtures("alice")
