@@ -16,6 +16,7 @@ from common.settings import load_settings
 from registrar.archive import open_archive
 from registrar.authority import Authority, is_unfinished, read_root
 from registrar.backup import DATABASE, back_up, open_backup, restore
+from registrar.catalogue import Catalogue
 from registrar.database import open_current, open_database
 from registrar.host_names import host_names
 from registrar.making import refuse_initialised
@@ -26,6 +27,7 @@ from registrar.verifying import Verification
 
 if TYPE_CHECKING:
     import typer
+    from sqlalchemy import Engine
 
     from common.key_files import Passphrase
     from registrar.catalogue import Record
@@ -66,11 +68,13 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         printer = Printer(as_json=json)
         settings = load_settings(home)
+        authority = Authority.load(home, settings, Passphrases(passphrase_file))
+        database_at = database_url(home, database)
         handlers = open_handlers(
-            Authority.load(home, settings, Passphrases(passphrase_file)),
-            database=database_url(home, database),
+            authority,
+            database=database_at,
             archive=archive_url(home, archive),
-            make_archive=False,
+            make_archive=_may_make(archive, open_current(database_at)),
         )
         # Images for members are held against the revocation list, and that of an old backup is out of date.
         if repair:
@@ -117,7 +121,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         printer = Printer(as_json=json)
         read_root(home)
         engine = open_current(database_url(home, database))
-        store = open_archive(archive_url(home, archive), make=False)
+        store = open_archive(archive_url(home, archive), make=_may_make(archive, engine))
         left_out = 0
         for record in back_up(home, engine, store, folder, console.now()):
             left_out += 1
@@ -164,6 +168,11 @@ def restore_from(
     if hosts:
         renew_broker(authority, host_names(hosts), console.now())
     return authority
+
+
+def _may_make(archive: str | None, engine: Engine) -> bool:
+    """Tell whether an archive that is not there is that of a registrar that has stored nothing yet, in its own folder."""
+    return archive is None and Catalogue(engine).is_empty()
 
 
 def report_fault(printer: Printer, fault: Fault) -> Fault:

@@ -131,6 +131,11 @@ class Catalogue:
         with transaction(self._engine) as session:
             return _demand_free(session, record, quota)
 
+    def is_empty(self) -> bool:
+        """Tell whether there is no record at all."""
+        with transaction(self._engine) as session:
+            return session.scalar(select(ImageRow.ordinal).limit(1)) is None
+
     def get(self, image_id: uuid.UUID) -> Record | None:
         """Return the record of an image, or None."""
         with transaction(self._engine) as session:

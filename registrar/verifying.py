@@ -87,8 +87,7 @@ class Verification:
 
     def _demand_archive(self) -> None:
         """Raise ConfigurationError where there is no image at all: that is another folder, or none is mounted."""
-        has_entries = next(iter(self.handlers.catalogue.pages()), None) is not None
-        if has_entries and next(iter(self.handlers.archive.stored()), None) is None:
+        if not self.handlers.catalogue.is_empty() and next(iter(self.handlers.archive.stored()), None) is None:
             raise ConfigurationError(
                 "the archive has not one of the images in the catalogue",
                 hint="check --archive, and that its disk is mounted; nothing was changed",

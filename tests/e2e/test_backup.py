@@ -94,6 +94,9 @@ def test_a_restored_registrar_has_its_own_places_and_new_names(own_system: Syste
     system.stop()
     # The old one keeps its images elsewhere than the new one will.
     (system.home / "archive").rename(tmp_path / "old-archive")
+    for command in (("verify",), ("backup", tmp_path / "backup")):
+        lost = run("registrar", *command, "--home", system.home)
+        assert (lost.returncode, "there is no archive in" in lost.stderr) == (1, True), lost.stderr
     (system.home / "settings.toml").write_text(f"archive = '{tmp_path / 'old-archive'}'\nreply_timeout = 60\n")
     made = run("registrar", "backup", tmp_path / "backup", "--home", system.home)
     assert made.returncode == 0, made.stderr
@@ -108,6 +111,15 @@ def test_a_restored_registrar_has_its_own_places_and_new_names(own_system: Syste
     ]
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["images.example.org", "localhost"]
+
+
+def test_who_has_stored_nothing_yet_has_nothing_to_miss(tmp_path: Path) -> None:
+    home, made = tmp_path / "home", tmp_path / "made"
+    assert run("registrar", "init", "--home", home).returncode == 0
+    backup = run("registrar", "backup", tmp_path / "backup", "--home", home)
+    assert backup.returncode == 0, backup.stderr
+    assert run("registrar", "init", "--from-backup", tmp_path / "backup", "--home", made).returncode == 0
+    assert (images(home), images(made)) == (0, 0)
 
 
 def test_a_damaged_image_is_left_out_and_told(own_system: System, tmp_path: Path) -> None:
