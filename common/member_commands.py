@@ -268,18 +268,18 @@ def _given_or_read(text: str, prompt: str) -> str:
 
 
 def _describe(printer: Printer, identity: Identity, event: str, message: str | None) -> None:
-    members = {
-        "event": event,
-        "user": identity.user,
-        "fingerprint": fingerprint(identity.certificate),
-        "words": spoken(key_fingerprint(identity.certificate)),
-        "not_after": identity.certificate.not_valid_after_utc.isoformat(),
-        "home": str(identity.home.absolute()),
-    }
-    if message is not None:
-        members["message"] = message
+    own, words = fingerprint(identity.certificate), spoken(key_fingerprint(identity.certificate))
+    end, home = identity.certificate.not_valid_after_utc.isoformat(), identity.home.absolute()
     heading = [message] if message else []
-    lines = [f"user:        {members['user']}", f"fingerprint: {members['fingerprint']}"]
-    lines += [f"words:       {members['words']}"]
-    lines += [f"valid until: {members['not_after']}", f"folder:      {members['home']}"]
-    printer.event("\n".join(heading + lines), **members)
+    lines = [f"user:        {identity.user}", f"fingerprint: {own}", f"words:       {words}"]
+    lines += [f"valid until: {end}", f"folder:      {home}"]
+    printer.event(
+        "\n".join(heading + lines),
+        event=event,
+        user=identity.user,
+        fingerprint=own,
+        words=words,
+        not_after=end,
+        home=home,
+        **({"message": message} if message else {}),
+    )

@@ -163,7 +163,7 @@ def json_lines() -> str:
         "# JSON lines\n",
         "With `--json` a command prints one object a line on stdout, and nothing else there; logs, questions and the",
         "`error:` line go to stderr. Each has an `event`. An image that several lines tell of has the same `image_id`",
-        "in all. `…` stands for what differs from case to case.\n",
+        "in all.\n",
         "| program | event | members beside it |\n| --- | --- | --- |",
     ]
     lines += [f"| {program} | {event} | {members} |" for program, event, members in read_lines()]

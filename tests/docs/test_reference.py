@@ -12,7 +12,7 @@ import pytest
 from docs.test_commands import parse
 from typer.main import get_command
 
-from tools.json_lines import read_lines
+from tools.json_lines import NOTES, read_lines
 from tools.reference import DOCS, PROGRAMS, files, read_program
 
 if TYPE_CHECKING:
@@ -101,3 +101,12 @@ def test_every_line_for_scripts_is_listed() -> None:
     written = {(program, event) for program, event, _ in read_lines()}
     assert {("publisher", "`stored`"), ("subscriber", "`NEW_IMAGE`"), ("subscriber", "`saved`")} <= written
     assert ("registrar", "`initialised`", "`fingerprint`, `home`") in read_lines()
+    assert ("registrar", "`ready`", "`fingerprint`") in read_lines()
+
+
+def test_every_note_is_about_what_is_printed() -> None:
+    written = "\n".join(f"{program}: {members}" for program, _, members in read_lines())
+    for (program, _, member), note in NOTES.items():
+        noted = note if member == "…" else f"`{member}` ({note})"
+        assert re.search(rf"^{program}: .*{re.escape(noted)}", written, re.MULTILINE), (program, member)
+    assert "…" not in written
