@@ -36,7 +36,7 @@ class Reading(Stores):
             if not theirs:
                 raise RefusedError(
                     f"there is no member {user!r}",
-                    hint="check the spelling; publisher members lists who has registered",
+                    hint="check the spelling; `publisher members` lists who has registered",
                     code="unknown_user",
                 )
             found += theirs
