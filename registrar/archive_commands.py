@@ -171,7 +171,7 @@ def restore_from(
 
 
 def _may_make(archive: str | None, engine: Engine) -> bool:
-    """Tell whether an archive that is not there is that of a registrar that has stored nothing yet, in its own folder."""
+    """Tell whether an archive that is not there is that in the folder of a registrar that has stored nothing yet."""
     return archive is None and Catalogue(engine).is_empty()
 
 
