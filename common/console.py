@@ -184,28 +184,6 @@ def start_logging(*, verbose: bool) -> None:
     )
 
 
-def read_password(*, from_stdin: bool, prompt: str, confirm: bool) -> str:
-    """Return a secret from the terminal, or the next line of stdin; raises ConfigurationError without one."""
-    what = prompt.lower()
-    try:
-        if from_stdin:
-            password = sys.stdin.readline().rstrip("\r\n")
-        elif sys.stdin.isatty():
-            password = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
-        else:
-            raise ConfigurationError(
-                f"there is no terminal to ask for the {what}", hint="use --password-stdin", code="no_password"
-            )
-        password.encode()
-    except UnicodeError as error:
-        raise ConfigurationError(
-            f"the {what} is not UTF-8", hint="set the terminal's, or the file's, encoding to UTF-8", code="no_password"
-        ) from error
-    if not password:
-        raise ConfigurationError(f"the {what} is empty", hint="give one line on stdin", code="no_password")
-    return password
-
-
 def remember(home: Path, **values: str | int) -> None:
     """Keep settings in the folder's settings.toml; what else stands there stays as it is."""
     path = home / SETTINGS_FILE

@@ -69,8 +69,7 @@ def enrol(
     is encrypted with ``new_passphrase``, if there is one; one that is there is opened with ``passphrase``.
     Raises RefusedError with the registrar's code, VerificationError where broker or registrar are not the pinned ones.
     """
-    topics.check_user_name(user)
-    _check_folder(home, user)
+    check_place(home, user)
     root = contact.root or _read_root(contact, options, now=clock())
     device = Device.prepare(home, key_size=key_size, passphrase=passphrase, new_passphrase=new_passphrase)
     client_id = device.client_id("enrolment", fresh=True)
@@ -96,6 +95,21 @@ def enrol(
     return Enrolment(result.message, Identity(device, now=clock()))
 
 
+def check_place(home: Path, user: str) -> None:
+    """Raise ConfigurationError for what cannot be a user name, and a folder that holds another user's identity.
+
+    The same user may enrol again in it, and so mend it.
+    """
+    topics.check_user_name(user)
+    certificate = certificate_in(home)
+    if certificate is not None and (owner := certificates.user_of(certificate)) != user:
+        raise ConfigurationError(
+            f"{home} holds the identity of {owner}",
+            hint="give another folder with --home",
+            code="other_identity",
+        )
+
+
 def read_root(path: Path) -> x509.Certificate:
     """Return the root certificate in a PEM file, the first where there are several; raises ConfigurationError."""
     try:
@@ -108,17 +122,6 @@ def read_root(path: Path) -> x509.Certificate:
         raise ConfigurationError(
             f"{path} holds no certificate", hint="give the root certificate in PEM", code="invalid_ca"
         ) from error
-
-
-def _check_folder(home: Path, user: str) -> None:
-    """Refuse a folder that holds another user's identity; the same user may enrol again in it, and so mend it."""
-    certificate = certificate_in(home)
-    if certificate is not None and (owner := certificates.user_of(certificate)) != user:
-        raise ConfigurationError(
-            f"{home} holds the identity of {owner}",
-            hint="give another folder with --home",
-            code="other_identity",
-        )
 
 
 def _read_root(contact: Contact, options: SessionOptions, *, now: dt.datetime) -> x509.Certificate:

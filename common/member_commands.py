@@ -35,6 +35,7 @@ from common.invitation import Invitation, read_code
 from common.key_commands import KeySizeOption, add_key_commands
 from common.option_values import demand_one_pin, parse_pin, parser
 from common.passphrases import PassphraseFileOption, Passphrases
+from common.passwords import read_password, use_password
 from common.registrar_client import RegistrarClient
 from common.session import Session
 from common.settings import load_settings
@@ -133,6 +134,8 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         """Register a new user, or log in as one on this device."""
         from common.enrolment import (  # noqa: PLC0415 - 40 ms that no other command needs
             Contact,
+            Enrolment,
+            check_place,
             enrol,
             read_root,
         )
@@ -147,25 +150,26 @@ def add_member_commands(app: typer.Typer, default_home: Path) -> None:
         pins |= {fingerprint(root)} if root else set()
         pins |= {invitation.pin} if invitation else set()
         pin = demand_one_pin(pins)
-        password = console.read_password(
-            from_stdin=password_stdin,
-            prompt="Password",
-            confirm=code is not None or not (home / CERTIFICATE).exists(),
-        )
+        check_place(home, user)  # before a password is typed for nothing
         passphrases = Passphrases(passphrase_file)
         new_passphrase = _new_passphrase(home, passphrases) if with_passphrase else None
-        enrolled = enrol(
-            home,
-            user,
-            password,
-            Contact(Address(broker, enrol_port), pin, root),
-            token=token,
-            key_size=key_size,
-            passphrase=passphrases,
-            new_passphrase=new_passphrase,
-            options=session_options(load_settings(home)),
-            clock=console.now,
-        )
+
+        def enrol_with(password: str) -> Enrolment:
+            return enrol(
+                home,
+                user,
+                password,
+                Contact(Address(broker, enrol_port), pin, root),
+                token=token,
+                key_size=key_size,
+                passphrase=passphrases,
+                new_passphrase=new_passphrase,
+                options=session_options(load_settings(home)),
+                clock=console.now,
+            )
+
+        is_new = code is not None or not (home / CERTIFICATE).exists()
+        enrolled = use_password(enrol_with, from_stdin=password_stdin, confirm=is_new)
         console.remember(home, broker=broker, port=port, enrol_port=enrol_port, ca_fingerprint=pin)
         _describe(Printer(as_json=json), enrolled.identity, "registered", enrolled.message)
 
@@ -264,7 +268,7 @@ def _given_or_read(text: str, prompt: str) -> str:
     """Return what was given, or for ``-`` what is typed or stands on the next line of stdin."""
     if text != "-":
         return text
-    return console.read_password(from_stdin=not sys.stdin.isatty(), prompt=prompt, confirm=False)
+    return read_password(from_stdin=not sys.stdin.isatty(), prompt=prompt, confirm=False)
 
 
 def _describe(printer: Printer, identity: Identity, event: str, message: str | None) -> None:

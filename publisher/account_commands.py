@@ -24,6 +24,7 @@ from common.errors import SessionError
 from common.identity import Identity
 from common.member_commands import member_session
 from common.passphrases import PassphraseFileOption, Passphrases
+from common.passwords import read_password, use_password
 from common.settings import load_settings
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         """
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
-        old = console.read_password(from_stdin=password_stdin, prompt="Old password", confirm=False)
-        new = console.read_password(from_stdin=password_stdin, prompt="New password", confirm=True)
-        with reach_registrar(identity, Address(broker, port)) as registrar:
-            changed = registrar.change_password(old, new)
+        old = read_password(from_stdin=password_stdin, prompt="Old password", confirm=False)
+
+        def change_to(new: str) -> messages.PasswordResult:
+            with reach_registrar(identity, Address(broker, port)) as registrar:
+                return registrar.change_password(old, new)
+
+        changed = use_password(change_to, from_stdin=password_stdin, prompt="New password", confirm=True)
         Printer(as_json=json).event(
             "the password is changed, and your devices stay logged in",
             event="password_changed",
@@ -86,7 +90,7 @@ def add_account_commands(app: typer.Typer, default_home: Path) -> None:
         console.start_logging(verbose=verbose)
         identity = Identity.load(home, Passphrases(passphrase_file), now=console.now())
         demand_user_name(identity.user, yes=yes)
-        secret = console.read_password(from_stdin=password_stdin, prompt="Password", confirm=False)
+        secret = read_password(from_stdin=password_stdin, prompt="Password", confirm=False)
         with reach_registrar(identity, Address(broker, port)) as registrar:
             deleted = _delete(registrar, secret)
         Printer(as_json=json).event(

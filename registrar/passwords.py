@@ -136,7 +136,8 @@ def login_failed() -> RefusedError:
     """Return the one refusal for a wrong name, password, invitation or code: it never tells which."""
     return RefusedError(
         "Login Failed",
-        hint="check the user name and the password, and the invitation or the code if there is one",
+        hint="check the user name and the password, and the invitation or the code if there is one; "
+        "if you are new here, the name may be taken: choose another",
         code="login_failed",
     )
 

@@ -113,6 +113,7 @@ def test_a_wrong_password_is_refused(system: System, home: Path) -> None:
     pin = ("--ca-fingerprint", system.fingerprint)
     wrong = register(system, home, *pin, user="careful", password="another good password")
     assert_refused(wrong, "Login Failed", "check the user name and the password")
+    assert "the name may be taken: choose another" in wrong.stderr
     assert_nothing_is_left(home)
     right = register(system, home, *pin, user="careful")
     assert right.stdout.startswith("Connection Successful")
@@ -123,6 +124,12 @@ def test_what_cannot_be_a_user_name_is_refused(system: System, home: Path, user:
     done = register(system, home, "--ca-fingerprint", system.fingerprint, user=user)
     assert_refused(done, "cannot be a user name", "1 to 32 small letters, digits and hyphens")
     assert_nothing_is_left(home)
+
+
+def test_a_user_name_is_looked_at_before_a_password_is_asked_for(system: System, home: Path) -> None:
+    options = ("--ca-fingerprint", system.fingerprint, "--home", home)
+    assert_refused(run("publisher", "register", "Alice", *options), "cannot be a user name", "small letters")
+    assert_refused(run("publisher", "register", "alice", *options), "no terminal to ask", "--password-stdin")
 
 
 def test_a_reserved_user_name_is_refused_and_the_longest_one_is_not(system: System, home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from system import ROOT
 
 from common import console
 from common.console import Printer
-from common.errors import ConfigurationError
 
 # Printing
 
@@ -34,40 +32,6 @@ def test_what_is_no_text_is_printed_all_the_same(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "caf\\udcff"
     assert json.loads(lines[1]) == {"name": "caf\udcff"}
-
-
-# Passwords
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [(b"secret\n", "secret"), (b"secret\r\nmore\n", "secret"), (b" with spaces ", " with spaces "), (b"\xc3\xa9", "é")],
-)
-def test_a_password_is_the_first_line_of_stdin(monkeypatch: pytest.MonkeyPatch, given: bytes, expected: str) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8"))
-    assert console.read_password(from_stdin=True, prompt="Password", confirm=False) == expected
-
-
-@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [(b"", "the password is empty"), (b"\nsecret", "the password is empty"), (b"caf\xff", "the password is not UTF-8")],
-)
-def test_what_is_no_password_is_explained(
-    monkeypatch: pytest.MonkeyPatch, given: bytes, message: str, errors: str
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given), encoding="utf-8", errors=errors))
-    with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=True, prompt="Password", confirm=False)
-    assert raised.value.message == message
-    assert raised.value.hint
-
-
-def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
-    with pytest.raises(ConfigurationError) as raised:
-        console.read_password(from_stdin=False, prompt="Password", confirm=False)
-    assert raised.value.hint == "use --password-stdin"
 
 
 # What is remembered
