@@ -27,7 +27,6 @@ from registrar.verifying import Verification
 
 if TYPE_CHECKING:
     import typer
-    from sqlalchemy import Engine
 
     from common.key_files import Passphrase
     from registrar.catalogue import Record
@@ -74,7 +73,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
             authority,
             database=database_at,
             archive=archive_url(home, archive),
-            make_archive=_may_make(archive, open_current(database_at)),
+            make_archive=_may_make(archive, Catalogue(open_current(database_at))),
         )
         # Images for members are held against the revocation list, and that of an old backup is out of date.
         if repair:
@@ -121,7 +120,7 @@ def add_archive_commands(app: typer.Typer, default_home: Path) -> None:
         printer = Printer(as_json=json)
         read_root(home)
         engine = open_current(database_url(home, database))
-        store = open_archive(archive_url(home, archive), make=_may_make(archive, engine))
+        store = open_archive(archive_url(home, archive), make=_may_make(archive, Catalogue(engine)))
         left_out = 0
         for record in back_up(home, engine, store, folder, console.now()):
             left_out += 1
@@ -170,9 +169,9 @@ def restore_from(
     return authority
 
 
-def _may_make(archive: str | None, engine: Engine) -> bool:
+def _may_make(archive: str | None, catalogue: Catalogue) -> bool:
     """Tell whether an archive that is not there is that in the folder of a registrar that has stored nothing yet."""
-    return archive is None and Catalogue(engine).is_empty()
+    return archive is None and catalogue.is_empty()
 
 
 def report_fault(printer: Printer, fault: Fault) -> Fault:
