@@ -71,8 +71,7 @@ class Inbox:
             finally:
                 for trial in trials:
                     trial.unlink(missing_ok=True)
-            with contextlib.suppress(FileExistsError):
-                write_new(self.folder / INBOX_MARK, _MARK)
+            self._mark()
             for part in self.folder.glob("*/.*.part"):
                 image_id = parse_image_id(part.name[1:].removesuffix(".part"))
                 if image_id is not None and is_known(part.parent.name, image_id):
@@ -90,6 +89,9 @@ class Inbox:
         part = _part(folder, header.image_id)
         try:
             if not folder.is_dir():
+                # The whole inbox may be gone since it was prepared: nothing is ever in one without its mark.
+                make_private_folder(self.folder)
+                self._mark()
                 make_private_folder(folder)
                 flush_folder(self.folder)
             path = _already_linked(folder, part)
@@ -120,6 +122,10 @@ class Inbox:
         """Forget how the image was written, now that the ledger knows it."""
         with contextlib.suppress(OSError):
             _part(self.folder / owner, image_id).unlink()
+
+    def _mark(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            write_new(self.folder / INBOX_MARK, _MARK)
 
 
 def safe_name(name: str, media_type: str) -> str:

@@ -21,7 +21,8 @@ _UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload",
 # Folders of network storage and Windows with thumbnails and with what was deleted: nobody means to post these.
 _FOREIGN = frozenset({"@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"})
 _NO_LINK = os.O_NOFOLLOW  # somebody may put one there in the instant between seeing and opening
-_LARGEST_INTEGER = 2**63 - 1  # of SQLite; some network file systems have larger inode numbers
+# Of SQLite; some network file systems have larger inode numbers, and a clock may be set to after 2262.
+_LARGEST_INTEGER = 2**63 - 1
 _log = logging.getLogger(__name__)
 
 
@@ -171,4 +172,5 @@ def is_ignored(name: str) -> bool:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino & _LARGEST_INTEGER)
+    mtime_ns = max(-_LARGEST_INTEGER, min(status.st_mtime_ns, _LARGEST_INTEGER))
+    return Stamp(status.st_size, mtime_ns, status.st_ino & _LARGEST_INTEGER)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,10 @@ def test_no_name_is_a_path_or_hidden_or_too_long(name: str) -> None:
     assert len(safe.encode()) <= 220
 
 
+def never_known(_owner: str, _image_id: object) -> bool:
+    return False
+
+
 def test_an_image_is_saved_under_its_owner_for_the_reader_alone(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox")
     path = inbox.save(b"image", header(name="cat.png"))
@@ -93,6 +98,21 @@ def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(tmp_path: Pa
         inbox.settle("alice", image_id)
     assert [path.name for path in paths] == ["cat.png", "cat-2.png", "cat-3.png"]
     assert [path.read_bytes() for path in paths] == [b"first", b"second", b"third"]
+
+
+def test_an_inbox_that_is_made_anew_has_its_mark_before_anything_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = Inbox(tmp_path / "inbox")
+    inbox.prepare(never_known)
+    shutil.rmtree(inbox.folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.hardlink_to", lambda *_: fail_with(errno.ENOSPC))
+        with pytest.raises(ConfigurationError):
+            inbox.save(b"image", header())
+    assert (inbox.folder / INBOX_MARK).is_file()
+    # Without an image nobody posts any of it; with one it goes as before.
+    assert inbox.save(b"image", header()).read_bytes() == b"image"
 
 
 def test_an_image_that_comes_again_before_it_is_settled_is_the_same(tmp_path: Path) -> None:
@@ -151,10 +171,6 @@ def test_an_inbox_that_cannot_be_is_explained(tmp_path: Path, place: str) -> Non
     assert file.read_text() == ""
 
 
-def never_known(_owner: str, _image_id: object) -> bool:
-    return False
-
-
 def test_an_inbox_that_cannot_be_written_is_found_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", lambda _: fail_with(errno.EROFS))
@@ -199,6 +215,7 @@ def test_an_image_that_cannot_be_saved_leaves_nothing_and_can_be_saved_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     inbox = Inbox(tmp_path)
+    inbox.prepare(never_known)
     with monkeypatch.context() as patched:
         patched.setattr(failing, lambda *_: fail_with(errno.ENOSPC))
         with pytest.raises(ConfigurationError) as raised:

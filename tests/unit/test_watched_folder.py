@@ -12,6 +12,7 @@ import pytest
 from common.errors import ConfigurationError, ImageError
 from publisher.watching.channels import channel_of
 from publisher.watching.folder import Folder, is_ignored
+from publisher.watching.memory import Memory
 from subscriber.inbox import Inbox
 
 DEPTH = sys.getrecursionlimit() + 10
@@ -155,6 +156,21 @@ def test_a_sub_folder_that_is_closed_is_said_once(
     assert [record.getMessage() for record in caplog.records] == [
         f"cannot look into {folder.shown}/closed_[31m: permission denied"
     ]
+
+
+@pytest.mark.parametrize("year", [1902, 2400])
+def test_a_file_of_any_date_can_be_remembered(folder: Folder, tmp_path: Path, year: int) -> None:
+    write(folder, "photo.jpg")
+    seconds = (year - 1970) * 365 * 24 * 3600
+    os.utime(folder.root / "photo.jpg", (seconds, seconds))
+    (file,) = folder.files()
+    with Memory(tmp_path, folder.root) as memory:
+        memory.begin([file])
+    with Memory(tmp_path, folder.root) as memory:
+        assert memory.knows(file)
+        write(folder, "photo.jpg")
+        (now,) = folder.files()
+        assert not memory.knows(now)
 
 
 def test_a_fifo_is_no_file(folder: Folder) -> None:
