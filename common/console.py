@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from common.completion import Known
 
 FAILED, WRONG_USAGE = 1, 2
+_SOURCES = {"ENVIRONMENT": "the environment", "DEFAULT_MAP": SETTINGS_FILE}  # besides the command line
 _INTERRUPTED = 130  # what Typer makes of a KeyboardInterrupt
 _HELP = frozenset({"--help", "--version"})
 
@@ -251,8 +252,10 @@ def _wrong_usage(error: TyperException, program: str, given: list[str]) -> Confi
     hint = f"see {context.command_path if context else ' '.join(words)} --help"
     if (ours := getattr(error.__cause__, "hint", None)) is not None:
         hint = f"{ours}; {hint}"
-    if getattr(getattr(error, "param", None), "envvar", None):
-        hint += f"; what is not given comes from the environment or from {SETTINGS_FILE}"
+    parameter = getattr(error, "param", None)
+    source = context.get_parameter_source(parameter.name) if context and parameter else None
+    if source is not None and source.name in _SOURCES:
+        hint += f"; the value comes from {_SOURCES[source.name]}"
     return ConfigurationError(message[:1].lower() + message[1:], hint=hint)
 
 

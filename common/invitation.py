@@ -79,7 +79,7 @@ class Invitation:
     def read(cls, line: str) -> Self:
         """Return the invitation that a line holds; raises ConfigurationError, ``invalid_invitation``."""
         try:
-            return cls._parse(line.strip())
+            return cls._parse("".join(line.split()))  # a letter may have broken the line
         except (ValueError, struct.error) as error:
             raise ConfigurationError(
                 "this is no invitation",

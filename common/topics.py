@@ -113,7 +113,7 @@ def check_channel(channel: str) -> str:
     if len(words) > _LONGEST_CHANNEL or not all(_WORD.fullmatch(word) for word in words):
         raise ConfigurationError(
             f"{channel!r} cannot be a channel",
-            hint="use one to four words of letters, digits and hyphens, joined by '/', as in site-7/gate",
+            hint="use one to four words of small letters, digits and hyphens, joined by '/', as in site-7/gate",
             code="invalid_channel",
         )
     return channel
@@ -127,7 +127,7 @@ def check_channel_filter(channel: str) -> str:
     if len(words) > _LONGEST_CHANNEL or not all(word == "+" or _WORD.fullmatch(word) for word in words):
         raise ConfigurationError(
             f"{channel!r} cannot be a channel filter",
-            hint="use a channel, with + for any one word and # for all that follows, as in site-7/#",
+            hint="use a channel in small letters, with + for any one word and # for all that follows, as in site-7/#",
             code="invalid_channel",
         )
     return channel

@@ -188,7 +188,8 @@ def test_the_page_says_when_the_gallery_is_gone_and_keeps_what_it_shows(pages: P
     page = pages.open(carol)
     wait_for_thumbnails(page)
     carol.stop_gallery()
-    expect(page.get_by_text("The connection to the gallery is lost")).to_be_visible()
+    lost = page.get_by_text("The connection to the gallery is lost")
+    expect(lost).to_contain_text("type its command once more and open the new address")
     expect(page.get_by_role("link", name="Still here, by alice")).to_be_visible()
     pages.forgive("Failed to load resource: net::ERR_")
 

@@ -106,7 +106,7 @@ def test_a_wish_that_cannot_be_fulfilled_is_refused(owner: Path, arguments: list
 @pytest.mark.parametrize("channel", ["a//b", "a/+", "a/b/c/d/e", "", "A B"])
 def test_what_cannot_be_a_channel_is_wrong_usage(owner: Path, channel: str) -> None:
     done = run("publisher", "post", CHELSEA, "--home", owner, "--channel", channel)
-    assert_refused(done, "cannot be a channel", "one to four words of letters, digits and hyphens", exit_code=2)
+    assert_refused(done, "cannot be a channel", "one to four words of small letters, digits and hyphens", exit_code=2)
     assert done.stdout == ""
 
 

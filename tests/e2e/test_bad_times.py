@@ -59,7 +59,7 @@ def test_a_second_subscriber_for_one_folder_is_refused(system: System, reader: P
 def test_what_cannot_be_a_channel_filter_is_refused(reader: Path, channel: str) -> None:
     done = run("subscriber", "run", "--home", reader, "--channel", "public", "--channel", channel)
     assert_refused(
-        done, f"{channel!r} cannot be a channel filter", "+ for any one word and # for all that follows", exit_code=2
+        done, f"{channel!r} cannot be a channel filter", "in small letters, with + for any one word and #", exit_code=2
     )
 
 

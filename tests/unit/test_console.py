@@ -213,9 +213,16 @@ def test_wrong_usage_has_an_exit_code_of_its_own(cli: Cli, arguments: list[str],
     assert advice == f"hint: {hint}"
 
 
-@pytest.mark.parametrize("source", ["command line", "environment", "settings"])
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("command line", ""),
+        ("environment", "; the value comes from the environment"),
+        ("settings", "; the value comes from settings.toml"),
+    ],
+)
 def test_a_value_that_does_not_fit_is_wrong_usage_wherever_it_comes_from(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, source: str
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, source: str, told: str
 ) -> None:
     if source == "environment":
         monkeypatch.setenv("SEALCAST_NUMBER", "many")
@@ -224,4 +231,4 @@ def test_a_value_that_does_not_fit_is_wrong_usage_wherever_it_comes_from(
     code, error, hint = cli.refused("show", *(["--number", "many"] if source == "command line" else []))
     assert code == "2"
     assert error.startswith("error: invalid value for '--number' (env var: 'SEALCAST_NUMBER')")
-    assert hint == ("hint: see sample show --help; what is not given comes from the environment or from settings.toml")
+    assert hint == f"hint: see sample show --help{told}"

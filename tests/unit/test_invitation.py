@@ -14,6 +14,12 @@ from common.invitation import CODE_BYTES, INVITATION_BYTES, Invitation, new_toke
 INVITATION = Invitation("broker.example.org", 8883, 8884, "ab" * 32, new_token(INVITATION_BYTES))
 
 
+@pytest.mark.parametrize("gap", ["\n", "\r\n  ", " ", "\N{NO-BREAK SPACE}"])
+def test_a_line_that_was_broken_on_its_way_is_read(gap: str) -> None:
+    line = INVITATION.line()
+    assert Invitation.read(line[:40] + gap + line[40:80] + gap + line[80:]) == INVITATION
+
+
 @pytest.mark.parametrize("broker", ["localhost", "192.0.2.7", "2001:db8::1", "b" * 253])
 def test_an_invitation_is_read_as_it_was_written(broker: str) -> None:
     one = Invitation(broker, 1, 65535, "0f" * 32, new_token(INVITATION_BYTES))
@@ -37,7 +43,7 @@ BAD = {
     "port 0": coded(GOOD[:1] + b"\0\0" + GOOD[3:]),
     "no broker": coded(GOOD[:57]),
     "cut off": INVITATION.line()[:60],
-    "a blank in it": INVITATION.line()[:60] + " " + INVITATION.line()[60:],
+    "a quotation mark in it": INVITATION.line()[:60] + "> " + INVITATION.line()[60:],
     "a broker with a slash": coded(GOOD + b"/"),
     "a broker that is no ASCII": coded(GOOD + "ü".encode()),
     "a broker too long": coded(GOOD + b"b" * 300),

@@ -4,7 +4,8 @@ import { byId, create } from "./elements.js";
 import { status } from "./interface.js";
 
 const PATIENCE = 3000; // milliseconds between two attempts to reach the server again
-const LOST = "The connection to the gallery is lost. Trying again…";
+const LOST =
+  "The connection to the gallery is lost. Trying again… If it has ended, type its command once more and open the new address.";
 const ENDED = "The gallery was started anew: open the address that it has printed.";
 
 /**
