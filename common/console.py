@@ -71,16 +71,21 @@ class Printer:
     """Prints what happens: a line for people, or with ``as_json`` one JSON object a line and nothing else."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+        self._as_json = as_json
         self._lock = threading.Lock()
 
     def event(self, line: str | None, **members: object) -> None:
         """Print ``members`` as JSON, or ``line`` for people (None: nothing)."""
-        text = json.dumps(members, default=str) if self.as_json else line
+        text = json.dumps(members, default=str) if self._as_json else line
         if text is not None:
             with self._lock:
                 # A file's name need not be UTF-8; that must not keep the rest of the line from being said.
                 print(text.encode(errors="backslashreplace").decode(), flush=True)  # noqa: T201 - where programs print
+
+    def remark(self, line: str) -> None:
+        """Tell people that there is nothing to show; to a script, no line says so."""
+        if not self._as_json:
+            self.event(line)
 
 
 class Stop:

@@ -1,6 +1,6 @@
 """The small databases of one device: SQLite files for their owner only, durable at each commit.
 
-The reader's ledger and the owner's outbox are kept in such files.
+The reader's ledger, the owner's outbox, what is remembered of watched folders, and who is verified are such files.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def _show_verified(home: Path, user: str | None, printer: Printer) -> None:
             at=one.at.isoformat(),
         )
     if not keys:
-        _say("nobody is verified yet" if user is None else f"{user} is not verified", printer)
+        printer.remark("nobody is verified yet" if user is None else f"{user} is not verified")
 
 
 def _forget(home: Path, user: str, printer: Printer) -> None:
@@ -205,11 +205,6 @@ def _forget(home: Path, user: str, printer: Printer) -> None:
         if not verified.forget(user):
             raise ConfigurationError(f"{user} is not verified", hint="see who is: subscriber verify --list")
     printer.event(f"forgotten  {user}", event="forgotten", user=user)
-
-
-def _say(line: str, printer: Printer) -> None:
-    if not printer.as_json:
-        printer.event(line)
 
 
 def _words(device: x509.Certificate) -> str:

@@ -49,7 +49,7 @@ from publisher.post_options import (
     make_wishes,
 )
 from publisher.removal import remove
-from publisher.reporting import Report, progress, show_item, show_nothing, show_removal
+from publisher.reporting import Report, progress, show_item, show_removal
 from publisher.revocation_commands import add_revocation_commands
 from publisher.status_commands import add_status_command
 from publisher.watching.command import add_watch_command
@@ -134,7 +134,7 @@ def outbox_command(
     for item in items:
         show_item(printer, item)
     if not items:
-        show_nothing(printer, "nothing was posted from here" if all else _NOTHING_WAITS)
+        printer.remark("nothing was posted from here" if all else _NOTHING_WAITS)
 
 
 @app.command()
@@ -159,7 +159,7 @@ def flush(
     with Outbox(home) as outbox:
         outbox.retry_refused()
         if not any(outbox.items(State.WAITING)):
-            show_nothing(printer, _NOTHING_WAITS)
+            printer.remark(_NOTHING_WAITS)
             return
         with (
             reach(outbox, identity, Address(broker, port), settings) as courier,

@@ -158,12 +158,6 @@ def warn_of_changed_devices(home: Path, certificates: Iterable[x509.Certificate]
         console.fail(warning, kind="warning")
 
 
-def show_nothing(printer: Printer, line: str) -> None:
-    """Tell people that there is nothing to show."""
-    if not printer.as_json:
-        printer.event(line)
-
-
 @contextlib.contextmanager
 def progress(files: list[Path], *, wanted: bool) -> Iterator[Callable[[Path | None], None]]:
     """Show a bar on a terminal for many or large files; yields what to call after each."""

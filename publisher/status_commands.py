@@ -33,7 +33,7 @@ from common.member_commands import member_session, read_image_id
 from common.passphrases import PassphraseFileOption, Passphrases
 from common.settings import load_settings
 from publisher.outbox import Outbox
-from publisher.reporting import SHOWN_DIGITS, local_time, show_nothing
+from publisher.reporting import SHOWN_DIGITS, local_time
 from publisher.standing import SAVED, Standing
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _show_latest(items: list[Item], identity: Identity, registrar: RegistrarClie
         else:
             _show_summary(standing, item, printer)
     if not items:
-        show_nothing(printer, "nothing was posted from here")
+        printer.remark("nothing was posted from here")
 
 
 def _show_standing(standing: Standing, item: Item | None, printer: Printer) -> None:

@@ -1,4 +1,4 @@
-"""The inbox: safe names, and files that are whole or not there (measured facts: docs/protocol.md, "Receiving").
+"""The inbox: safe names, and files that are whole or not there (docs/protocol.md, "Receiving").
 
 An image becomes ``<inbox>/<owner>/<name>``. Its bytes are first written under a name made from the image id, flushed,
 then linked to a free final name; the first name goes when the ledger knows the image (``settle``). So a reader that is

@@ -1,4 +1,7 @@
-"""Says to the members that this device is online, and has the broker say when it no longer is (docs/protocol.md)."""
+"""Says to the members that this device is online, and has the broker say when it no longer is.
+
+docs/protocol.md, "Presence".
+"""
 
 from __future__ import annotations
 

@@ -187,7 +187,6 @@ class Session:
         payload: bytes,
         *,
         operation: str,
-        content_type: str = "application/cms",
         user_properties: Mapping[str, str] | None = None,
         expiry: int | None = None,
     ) -> Message:
@@ -202,7 +201,7 @@ class Session:
                 lambda: self.publish(
                     topic,
                     payload,
-                    content_type=content_type,
+                    content_type="application/cms",
                     response_topic=topics.reply(self.client_id, operation),
                     correlation=correlation,
                     user_properties=user_properties,

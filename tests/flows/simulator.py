@@ -220,7 +220,6 @@ class SimulatedSession(Session):
         payload: bytes,
         *,
         operation: str,
-        content_type: str = "application/cms",  # noqa: ARG002 - nobody here looks at it
         user_properties: Mapping[str, str] | None = None,
         expiry: int | None = None,  # noqa: ARG002 - time does not pass here
     ) -> Message:

@@ -26,6 +26,12 @@ def test_a_person_reads_lines_and_a_program_reads_json(capsys: pytest.CaptureFix
     assert [json.loads(line) for line in lines[1:]] == [{"event": "x", "path": "/a/é", "name": None}]
 
 
+def test_only_a_person_is_told_that_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Printer(as_json=False).remark("nothing is here")
+    Printer(as_json=True).remark("nothing is there")
+    assert capsys.readouterr().out == "nothing is here\n"
+
+
 def test_what_is_no_text_is_printed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     Printer(as_json=False).event("caf\udcff")
     Printer(as_json=True).event(None, name="caf\udcff")

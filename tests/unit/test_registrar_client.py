@@ -134,8 +134,7 @@ class ScriptedSession(SimulatedSession):
         payload: bytes,
         *,
         operation: str,
-        content_type: str = "application/cms",  # noqa: ARG002 - nobody here looks at it
-        user_properties: Mapping[str, str] | None = None,  # noqa: ARG002 - the same
+        user_properties: Mapping[str, str] | None = None,  # noqa: ARG002 - nobody here looks at it
     ) -> Message:
         request = messages.read_request(verify_signature(payload, with_image_header=False).content)
         assert (request.topic, request.operation) == (topic, operation)
