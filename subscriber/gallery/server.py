@@ -8,13 +8,17 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from common.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
+MOST_CONNECTIONS = 32  # a browser has six
 _LONGEST_ENDING = 3  # seconds for answers that are under way; events end within one
 
 
@@ -30,6 +34,16 @@ def listen(port: int) -> socket.socket:
         ) from error
 
 
+class Connection(H11Protocol):
+    """One of few: every account of this machine can open them, and receiving images needs files, too."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as it is there
+        """Take a connection, or close it where there are enough."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+
+
 class Server:
     """Answers with an application on a socket while it is entered."""
 
@@ -37,7 +51,8 @@ class Server:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=Connection,
+                backlog=MOST_CONNECTIONS,  # so many are taken before any of them is closed
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from galleries import Answer, Browser, Gallery, serve
+from system import wait_until
 
 from subscriber.gallery import peers
+from subscriber.gallery.server import LOOPBACK, MOST_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,3 +195,30 @@ def test_where_no_system_tells_everybody_has_to_have_the_cookie(
     monkeypatch.setattr(peers, "_TABLES", (tmp_path / "none", tmp_path / "none"))
     assert gallery.browser().get("/").status == 200
     assert Browser(gallery.port).get("/").status == 403
+
+
+def test_nobody_uses_up_the_files_of_this_program_with_connections(tmp_path: Path) -> None:
+    with serve(tmp_path) as gallery, contextlib.ExitStack() as stack:
+        flood = [
+            stack.enter_context(socket.create_connection((LOOPBACK, gallery.port))) for _ in range(2 * MOST_CONNECTIONS)
+        ]
+        wait_until(lambda: sum(map(is_open, flood)) == MOST_CONNECTIONS, "what is too much is closed")
+        stack.close()
+        wait_until(lambda: answers(gallery), "the gallery notices that they are gone")
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Tell whether the other end, which has nothing to say, has not closed a connection."""
+    try:
+        return connection.recv(1, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def answers(gallery: Gallery) -> bool:
+    try:
+        return Browser(gallery.port).get("/").status == 403
+    except ConnectionError:
+        return False
