@@ -244,7 +244,8 @@ def _read_settings(home: Path, known: frozenset[str]) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is no TOML: {error}", hint="mend the line, or remove the file") from error
     if unknown := settings.keys() - known:
         raise ConfigurationError(
-            f"{path} has an unknown setting: {min(unknown)}", hint="mend the name, or remove the line"
+            f"{path} has an unknown setting: {min(unknown)}",
+            hint="mend the name, remove the line, or give another folder with --home",
         )
     return settings
 

@@ -96,11 +96,16 @@ def enrol(
 
 
 def check_place(home: Path, user: str) -> None:
-    """Raise ConfigurationError for what cannot be a user name, and a folder that holds another user's identity.
+    """Raise ConfigurationError for what cannot be a user name, and a folder of a registrar or of another user.
 
     The same user may enrol again in it, and so mend it.
     """
     topics.check_user_name(user)
+    # What a member's folder remembers, a registrar would take for settings of its own that nobody knows.
+    if (home / "authority").is_dir():
+        raise ConfigurationError(
+            f"{home} is the folder of a registrar", hint="give another folder with --home", code="other_identity"
+        )
     certificate = certificate_in(home)
     if certificate is not None and (owner := certificates.user_of(certificate)) != user:
         raise ConfigurationError(

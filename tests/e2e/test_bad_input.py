@@ -146,6 +146,12 @@ def test_a_folder_of_another_user_is_refused(system: System) -> None:
     assert {path: path.read_bytes() for path in taken.iterdir()} == before
 
 
+def test_the_folder_of_a_registrar_is_refused(system: System) -> None:
+    done = register(system, system.home, "--ca-fingerprint", system.fingerprint)
+    assert_refused(done, f"{system.home} is the folder of a registrar", "--home")
+    assert not {"key.pem", "certificate.pem", "settings.toml"} & {path.name for path in system.home.iterdir()}
+
+
 @pytest.mark.parametrize("place", ["a file", "below a file", "/proc/nowhere", "x" * 300])
 def test_a_home_that_cannot_be_made_is_refused(system: System, tmp_path: Path, place: str) -> None:
     file = tmp_path / "a file"

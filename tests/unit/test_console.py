@@ -141,7 +141,7 @@ def test_an_unknown_setting_is_refused(cli: Cli, key: str) -> None:
     assert said == [
         "1",
         f"error: {cli.home / 'settings.toml'} has an unknown setting: {key.strip('[]')}",
-        "hint: mend the name, or remove the line",
+        "hint: mend the name, remove the line, or give another folder with --home",
     ]
 
 
