@@ -1,4 +1,4 @@
-"""The commands that publisher and subscriber share: register and whoami, and how both open their session."""
+"""The commands that publisher and subscriber share: register, whoami, renew; and how both open their session."""
 
 from __future__ import annotations
 

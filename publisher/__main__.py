@@ -1,4 +1,4 @@
-"""The `publisher` command: register, whoami, post, outbox, flush, remove; others are beside it."""
+"""The `publisher` command: post, outbox, flush, remove; the others are beside it, or in common."""
 
 from __future__ import annotations
 

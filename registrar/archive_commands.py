@@ -26,8 +26,6 @@ from registrar.running import Running
 from registrar.verifying import Verification
 
 if TYPE_CHECKING:
-    import typer
-
     from common.key_files import Passphrase
     from registrar.catalogue import Record
     from registrar.verifying import Fault

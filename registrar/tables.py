@@ -170,7 +170,7 @@ class UsageRow(Table):
 
 
 class RemovalRow(Table):
-    """An image that is gone for good, or an announced one that never came; ``settled`` once nothing is left of it."""
+    """An image that is gone for good, or that shall not come any more; ``settled`` once nothing is left of it."""
 
     __tablename__ = "removals"
     image_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

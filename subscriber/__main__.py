@@ -1,4 +1,4 @@
-"""The `subscriber` command: register, whoami, run, gallery, fetch, list."""
+"""The `subscriber` command: run, fetch, list; the others are beside it, or in common."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ NOTES = {
     ("subscriber", "proof", "valid"): "of `verify-proof`",
     ("subscriber", "refused", "at"): "of `list`",
     ("subscriber", "saved", "gone"): "of `list`; whether the file is not there any more",
+    ("subscriber", "saved", "verified_owner"): "`verified`, `changed` or `unknown`: see [verifying](../verifying.md)",
 }
 
 
