@@ -83,6 +83,7 @@ class Memory:
             for row in rows
         }
         self._left_alone = {kept.stamp for kept in self._files.values() if kept.code == LEFT_ALONE}
+        self._renamed: dict[PurePosixPath, File] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -106,17 +107,30 @@ class Memory:
 
     def count(self, code: str) -> int:
         """Return how many files are not posted for this reason."""
-        return sum(kept.code == code for kept in self._files.values())
+        # One that was renamed is remembered under both names.
+        return len({kept.stamp for kept in self._files.values() if kept.code == code})
 
     def knows(self, file: File) -> bool:
-        """Tell whether the file was dealt with as it is; also one that was left alone and has another name now."""
+        """Tell whether the file was dealt with as it is; also one that was left alone and has another name now.
+
+        ``keep_names`` remembers that name, which matters when another file gets the earlier one.
+        """
         kept = self._files.get(file.path)
         if kept is not None and kept.stamp[:2] == file.stamp[:2]:
             return True
         if file.stamp not in self._left_alone:
             return False
-        self.leave(file, LEFT_ALONE)
+        self._renamed[file.path] = file
         return True
+
+    def keep_names(self) -> None:
+        """Remember the names that files have now which were left alone, all at once: a whole folder may be renamed."""
+        if not self._renamed:
+            return
+        with self._database.transaction():
+            for file in self._renamed.values():
+                self.leave(file, LEFT_ALONE)
+        self._renamed.clear()
 
     def leave(self, file: File, code: str) -> None:
         """Remember that the file is not posted as it is, and why."""

@@ -70,16 +70,15 @@ class Watch:
         now = self._monotonic()
         for file in files:
             candidate = self._candidates.get(file.path)
-            try:
-                is_known = self._memory.knows(file)
-            except SealcastError as error:
-                # The next rescan sees it again.
-                self._report.held_up(error)
-                continue
-            if is_known:
+            if self._memory.knows(file):
                 self._candidates.pop(file.path, None)
             elif candidate is None or candidate.sight.stamp != file.stamp:
                 self._candidates[file.path] = _Candidate(Sight(file.stamp, now), now)
+        try:
+            self._memory.keep_names()
+        except SealcastError as error:
+            # They are kept when something is seen the next time.
+            self._report.held_up(error)
 
     def seconds_left(self) -> float:
         """Return for how long there is nothing to do but to see what changes."""
