@@ -80,7 +80,8 @@ class Standing:
             self._check(receipt)
             _check_reader(receipt, readers)
         except VerificationError as error:
-            _log.warning("dropped a receipt: %s", error.reason)
+            # Not a warning: any member can send them without end to an owner who is looking.
+            _log.info("dropped a receipt: %s", error.reason)
             return None
         before = self.receipts.get(receipt.fingerprint)
         is_overtaken = before is not None and receipt.outcome != SAVED and before.handled_at >= receipt.handled_at

@@ -147,7 +147,8 @@ def write_proof(proof: Proof, folder: Path, *, with_image: bool) -> tuple[Path, 
 
 def proof_archive(proof: Proof) -> bytes:
     """Return a ZIP archive of image, signature, chain, and a text that says how to check them."""
-    text = _HOW_TO_CHECK.format(name=shlex.quote(proof.name), command=proof.command())
+    # Its owner may have chosen a name that begins as an option does.
+    text = _HOW_TO_CHECK.format(name=shlex.quote(f"./{proof.name}"), command=proof.command())
     signature, chain = proof.names
     files = {
         proof.name: proof.image,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,3 +156,15 @@ def test_another_s_image_says_nothing(alice: Owner, bob: Reader) -> None:
     with pytest.raises(RefusedError) as caught:
         Standing(bob.identity, image_id, None, bob.world.clock).look(bob.registrar)
     assert caught.value.code == "not_owner"
+
+
+def test_whoever_sends_junk_without_end_fills_nobody_s_terminal(
+    alice: Owner, bob: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    standing = standing_of(alice, alice.post().header.image_id)
+    standing.readers = (bob.identity.user,)
+    assert standing.hear(b"junk") == []
+    assert [record.levelno for record in caplog.records if record.getMessage().startswith("dropped a receipt")] == [
+        logging.INFO
+    ]

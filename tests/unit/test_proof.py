@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import uuid
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import authorities
@@ -53,11 +54,12 @@ def make(ledger: Ledger, entry: Entry) -> Proof:
     return make_proof(entry, ledger, AUTHORITIES.trust(), maximum_size=LIMIT)
 
 
-def accepted_by_openssl(command: str) -> bool:
+def accepted_by_openssl(command: str, *, folder: Path | None = None) -> bool:
     program = shutil.which("openssl")
     assert program is not None
     _, *arguments = shlex.split(command)
-    return subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False).returncode == 0
+    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, timeout=60, check=False)
+    return done.returncode == 0
 
 
 def test_openssl_accepts_a_proof_and_nothing_else(ledger: Ledger, tmp_path: Path) -> None:
@@ -148,3 +150,14 @@ def test_an_archive_has_all_that_the_command_in_it_needs(ledger: Ledger, tmp_pat
     assert (folder / proof.name).read_bytes() == IMAGE
     assert proof.command() in (folder / f"{proof.name}.txt").read_text()
     assert accepted_by_openssl(proof.command(folder))
+
+
+def test_what_an_archive_says_works_for_a_name_that_begins_as_an_option(ledger: Ledger, tmp_path: Path) -> None:
+    proof = replace(make(ledger, saved(ledger, tmp_path)), path=tmp_path / "--chain=it's.png")
+    folder = tmp_path / "unpacked"
+    with zipfile.ZipFile(io.BytesIO(proof_archive(proof))) as archive:
+        archive.extractall(folder)
+    text = (folder / f"{proof.name}.txt").read_text()
+    ours, openssl = (line for line in text.splitlines() if line.startswith("    "))
+    assert shlex.split(ours)[:3] == ["subscriber", "verify-proof", f"./{proof.name}"]
+    assert accepted_by_openssl(openssl, folder=folder)
