@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from system import ROOT
+from system import CHELSEA
 
 from common import certificates, messages, topics
 from common.arrivals import Message
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from cryptography import x509
     from system import System
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 OPTIONS = SessionOptions(connect_timeout=60, reply_timeout=60)
 
 

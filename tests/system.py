@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PASSWORD = "seven quiet boats at dusk"
 PATIENCE = 120.0  # seconds; how long a test waits for what should come at once, on a machine that is busy
 ROOT = Path(__file__).parent.parent
+CHELSEA = ROOT / "tools" / "chelsea.jpg"
 KEY_SIZE = "2048"  # the smallest that is allowed: tests make many keys
 
 
@@ -68,6 +69,11 @@ def run(
         cwd=ROOT,
         env=clean_environment() | (environment or {}),
     )
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return what a program that has ended has printed with --json."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Daemon:
@@ -199,7 +205,7 @@ class System:
         """Post and return the JSON lines; fails unless everything was stored."""
         done = run("publisher", "post", *arguments, "--home", home, "--json")
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return lines(done)
 
     @contextlib.contextmanager
     def subscriber(

@@ -9,13 +9,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
-from system import ROOT
+from system import CHELSEA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Colour = tuple[int, int, int]
-CHELSEA = ROOT / "tools/chelsea.jpg"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Two members and a watcher who can send anything, for the tests of what is sent on purpose."""
+"""Two members and a watcher who can send anything, for the tests of what is sent on purpose; and a way to no broker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import raw_clients
+from system import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,3 +31,9 @@ def bob(system: System) -> Iterator[Client]:
 def watcher(system: System) -> Iterator[Watcher]:
     with raw_clients.watching(system) as one:
         yield one
+
+
+@pytest.fixture
+def nowhere() -> tuple[str, ...]:
+    """The options that lead to no broker."""
+    return ("--port", str(free_ports(1)[0]))

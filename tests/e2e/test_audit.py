@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hostile_administrator import rewrite
-from raw_clients import CHELSEA, Client, member, now
-from system import PASSWORD, PATIENCE, Daemon, System, run, wait_until
+from raw_clients import Client, member, now
+from system import CHELSEA, PASSWORD, PATIENCE, Daemon, System, lines, run, wait_until
 
 from common import certificates, messages, topics
 from common.arrivals import Message
@@ -43,7 +42,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def audit(system: System, *options: str) -> list[dict[str, Any]]:
     done = run("registrar", "audit", "--home", system.home, "--json", *options)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return lines(done)
 
 
 def try_to_verify(system: System) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from system import ROOT, System, run
+from system import CHELSEA, System, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ("databases",)
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def images(home: Path, **options: str) -> int:

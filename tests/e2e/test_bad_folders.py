@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from refusals import assert_refused, register
-from system import ROOT, System, run, wait_until
+from system import CHELSEA, System, run, wait_until
 
 from common.files import INBOX_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import authorities
 import pytest
 from refusals import SHORT, assert_refused, register
-from system import ROOT, free_ports, run
+from system import CHELSEA, free_ports, run
 
 from registrar.broker import Doors, run_broker
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from system import System
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 import pictures
 import pytest
 from refusals import assert_refused
-from system import ROOT, run
+from system import CHELSEA, ROOT, lines, run
 
 if TYPE_CHECKING:
     from system import System
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +63,13 @@ def test_what_is_no_image_is_not_posted_and_keeps_nothing_else_back(owner: Path,
 def test_for_whom_nobody_knows_each_file_fails(owner: Path) -> None:
     done = run("publisher", "post", CHELSEA, CHELSEA, "--to", "nobody-yet", "--home", owner, "--json")
     assert done.returncode == 1
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [
-        {
-            "event": "failed",
-            "file": str(CHELSEA),
-            "code": "unknown_user",
-            "message": "there is no member 'nobody-yet'",
-        }
-    ] * 2
+    refused = {
+        "event": "failed",
+        "file": str(CHELSEA),
+        "code": "unknown_user",
+        "message": "there is no member 'nobody-yet'",
+    }
+    assert lines(done) == [refused, refused]
 
 
 def test_an_image_over_the_limit_is_not_posted(owner: Path) -> None:

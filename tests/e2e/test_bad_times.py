@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from refusals import assert_refused
-from system import PATIENCE, ROOT, free_ports, run, wait_until
+from system import CHELSEA, PATIENCE, free_ports, run, wait_until
 
 from common.errors import ConfigurationError
 from registrar.broker import Doors, run_broker
 
 if TYPE_CHECKING:
     from system import Daemon, System
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pictures
 import pytest
 from decoding_processes import children_of, is_running
-from system import ROOT, run, wait_until
+from system import CHELSEA, run, wait_until
 
 from common.settings import MEBIBYTE
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from system import System
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")

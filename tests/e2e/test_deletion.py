@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raw_clients import CHELSEA, watching
-from system import PASSWORD, System, run, wait_until
+from raw_clients import watching
+from system import CHELSEA, PASSWORD, System, run, wait_until
 
 from common import topics
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e2e.test_rotation import certificate_of, issuing, rotate, wait_for
-from system import ROOT, System, run
+from system import CHELSEA, System, run
 
 from common import console, keys
 from common.certificates import to_pem
@@ -17,8 +17,6 @@ from registrar.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def gets_in(system: System, folder: Path, thief: Authority) -> bool:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from e2e.test_renewal import CHELSEA, age, whoami
-from system import PASSWORD, System, run, wait_until
+from e2e.test_renewal import age, whoami
+from system import CHELSEA, PASSWORD, System, run, wait_until
 
 from common import certificates, console
 from common.decoding.inspection import inspect

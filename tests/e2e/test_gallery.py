@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from galleries import Browser, open_gallery, rest_of
 from refusals import assert_refused
-from system import PATIENCE, ROOT, Daemon, free_ports, run
+from system import CHELSEA, PATIENCE, Daemon, free_ports, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from system import System
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 # Of the images of other tests, which a new member gets as well, a page would hear too.
 HERE = ("--channel", "showing")
 

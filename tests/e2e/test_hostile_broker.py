@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hostile_broker import ANNOUNCEMENTS, IMAGES, REPLIES, HostileBroker, carry_honestly, flip, reword
-from system import PASSWORD, ROOT, System, free_ports, run, wait_until
+from system import CHELSEA, PASSWORD, System, free_ports, run, wait_until
 
 from common import console, revocation_lists, topics
 from common.identity import CERTIFICATE, CRL, Identity
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from system import Daemon
 
     from common.arrivals import Message
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")

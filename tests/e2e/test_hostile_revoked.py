@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hostile_member import LONGEST, SLACK, Mallory
-from raw_clients import CHELSEA, logged
-from system import System, run, wait_until
+from raw_clients import logged
+from system import CHELSEA, System, run, wait_until
 
 from common.arrivals import Connected
 from common.connection import Address, SessionOptions, verified_context

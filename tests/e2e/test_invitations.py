@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from raw_clients import CHELSEA, watching
-from system import KEY_SIZE, PASSWORD, System, run
+from raw_clients import watching
+from system import CHELSEA, KEY_SIZE, PASSWORD, System, run
 
 from common.invitation import Invitation, read_code
 

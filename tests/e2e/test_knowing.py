@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 from refusals import assert_refused
-from system import ROOT, System, run
+from system import CHELSEA, System, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 HERE = ("--channel", "knowing")  # a new member gets what other tests have posted, too
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pictures
 import pytest
-from system import PASSWORD, ROOT, run
+from system import CHELSEA, PASSWORD, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def photograph(tmp_path: Path) -> Path:
     file = tmp_path / "kyle.jpg"
-    file.write_bytes((ROOT / "tools" / "chelsea.jpg").read_bytes())
+    file.write_bytes(CHELSEA.read_bytes())
     return file
 
 
@@ -130,7 +130,7 @@ def test_who_is_no_direct_recipient_gets_the_key_released(tmp_path_factory: pyte
     try:
         alice, bob = system.register("alice"), system.register("bob")
         with system.subscriber(bob) as receiving:
-            (stored,) = system.post(alice, ROOT / "tools" / "chelsea.jpg")
+            (stored,) = system.post(alice, CHELSEA)
             assert receiving.wait_for("saved", image_id=stored["image_id"])["sha256"] == stored["sha256"]
     finally:
         system.stop()

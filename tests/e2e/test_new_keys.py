@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from e2e.test_expired import saved
-from e2e.test_renewal import CHELSEA, whoami
-from system import KEY_SIZE, System, run, wait_until
+from e2e.test_renewal import whoami
+from system import CHELSEA, KEY_SIZE, System, run, wait_until
 
 NEW_KEY = ("--new-key", "--key-size", KEY_SIZE)
 

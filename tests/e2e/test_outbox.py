@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from refusals import SHORT, assert_refused
-from system import PATIENCE, ROOT, clean_environment, free_ports, run, wait_until
+from system import CHELSEA, PATIENCE, ROOT, clean_environment, lines, run, wait_until
 
 from registrar.broker import Doors, run_broker
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from system import System
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 CAPTION = "a caption that nobody else may read"
 
 
@@ -35,16 +34,6 @@ def registered(system: System) -> Path:
 def owner(registered: Path, tmp_path: Path) -> Path:
     """A folder of the owner's with nothing in its outbox."""
     return shutil.copytree(registered, tmp_path / "owner")
-
-
-@pytest.fixture
-def nowhere() -> tuple[str, ...]:
-    """The options that lead to no broker."""
-    return ("--port", str(free_ports(1)[0]))
-
-
-def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def post(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

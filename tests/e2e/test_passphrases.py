@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from docs.terminal import Terminal
-from e2e.test_renewal import CHELSEA, age, whoami
-from system import KEY_SIZE, PASSWORD, System, clean_environment, run
+from e2e.test_renewal import age, whoami
+from system import CHELSEA, KEY_SIZE, PASSWORD, System, clean_environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from raw_clients import CHELSEA, watching
-from system import PASSWORD, System, run
+from raw_clients import watching
+from system import CHELSEA, PASSWORD, System, run
 
 if TYPE_CHECKING:
     import subprocess

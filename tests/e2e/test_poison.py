@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from raw_clients import now
-from system import ROOT
+from system import CHELSEA
 
 from common import topics
 from common.connection import Address, SessionOptions, verified_context
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from system import System
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 ALLOWED_BY_MQTT = {"a": "x\ufeff"}
 JUNK = {0: {}, 1: ALLOWED_BY_MQTT}  # properties by QoS
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from system import run, wait_until
+from system import lines, run, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +23,7 @@ def members(home: Path) -> dict[str, dict[str, Any]]:
     """Return what is said of the reader and of its device."""
     done = run("publisher", "members", "--home", home, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = lines(done)
     return {event["event"]: event for event in events if event["user"] == "presence-1"}
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from refusals import assert_refused
-from system import ROOT, System, run
+from system import CHELSEA, System, run
 
 from subscriber.ledger import LEDGER
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from refusals import assert_refused
-from system import PATIENCE, ROOT, run, wait_until
+from system import CHELSEA, PATIENCE, lines, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
     from system import System
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
-
-
-def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def listed(home: Path) -> list[dict[str, Any]]:

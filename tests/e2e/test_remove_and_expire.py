@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from refusals import assert_refused
-from system import ROOT, free_ports, run, wait_until
+from system import CHELSEA, lines, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from system import System
 
 SECOND = dt.timedelta(seconds=1)
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +29,6 @@ def registered(system: System) -> Path:
 def owner(registered: Path, tmp_path: Path) -> Path:
     """A folder of the owner's with nothing in its outbox."""
     return shutil.copytree(registered, tmp_path / "owner")
-
-
-@pytest.fixture
-def nowhere() -> tuple[str, ...]:
-    """The options that lead to no broker."""
-    return ("--port", str(free_ports(1)[0]))
-
-
-def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def remove(home: Path, image_id: str, *arguments: str) -> subprocess.CompletedProcess[str]:

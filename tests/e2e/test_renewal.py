@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from system import ROOT, System, run
+from system import CHELSEA, System, run
 
 from common import certificates, console
 from common.files import write_private
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 DAY = dt.timedelta(days=1)
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def age(system: System, home: Path, days: float, passphrase: bytes = b"") -> x509.Certificate:

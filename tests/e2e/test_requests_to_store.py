@@ -7,8 +7,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from raw_clients import CHELSEA, Client, Watcher, aged, assert_taken, code_of, logged, stranger, watching
-from system import System, wait_until
+from raw_clients import Client, Watcher, aged, assert_taken, code_of, logged, stranger, watching
+from system import CHELSEA, System, wait_until
 
 from common import messages, topics
 from common.messages import STORE_REQUEST

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from raw_clients import CHELSEA, watching
-from system import System, run, wait_until
+from raw_clients import watching
+from system import CHELSEA, System, run, wait_until
 
 from common import topics
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import clocks
 from cryptography import x509
 from e2e.test_service_certificates import brokers, of_registrar, shown
-from system import ROOT, System, run, wait_until
+from system import CHELSEA, System, run, wait_until
 
 from common import certificates
 from common.identity import CERTIFICATE
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def issuing(system: System) -> list[x509.Certificate]:

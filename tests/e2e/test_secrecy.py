@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from raw_clients import CHELSEA, watching
+from raw_clients import watching
+from system import CHELSEA
 
 from common import topics
 from common.device import DEVICE_SECRET

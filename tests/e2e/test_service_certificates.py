@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 
 from cryptography import x509
-from system import ROOT, System, run, wait_until
+from system import CHELSEA, System, run, wait_until
 
 from common import certificates, console
 from common.identity import REGISTRAR as KNOWN_REGISTRAR
@@ -18,7 +18,6 @@ from registrar import authority
 from registrar.renewing import renew
 
 DAY = dt.timedelta(days=1)
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 
 
 def shown(system: System) -> x509.Certificate:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from refusals import assert_refused
-from system import PATIENCE, ROOT, Daemon, run, wait_until
+from system import CHELSEA, PATIENCE, Daemon, lines, run, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from system import System
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
-
 
 def status(home: Path, *arguments: str) -> list[dict[str, Any]]:
     done = run("publisher", "status", *arguments, "--home", home, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return lines(done)
 
 
 @pytest.fixture(scope="module")

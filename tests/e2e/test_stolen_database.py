@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from system import PASSWORD, ROOT, System
+from system import CHELSEA, PASSWORD, System
 
 from common import keys
 from common.enveloping import unwrap_key
@@ -21,7 +21,6 @@ from registrar.authority import REGISTRAR_KEY
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHELSEA = ROOT / "tools" / "chelsea.jpg"
 DATABASE = "registrar.sqlite3"
 WINDOW = 16  # bytes
 
