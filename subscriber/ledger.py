@@ -11,7 +11,6 @@ import json
 import os
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from common import messages
@@ -21,6 +20,7 @@ from common.messages import ImageHeader
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 LEDGER = "ledger.sqlite3"
 SAVED = "saved"
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS images (
     image_id TEXT NOT NULL,
     channel TEXT NOT NULL,
     outcome TEXT NOT NULL,  -- 'saved', or the code of the refusal
-    path TEXT,
+    path TEXT,  -- from the identity's folder on, where it is in there, so that the folder can be moved
     sha256 TEXT,
     at TEXT NOT NULL,
     name TEXT,  -- as the owner gave it
@@ -105,9 +105,10 @@ class Ledger:
     """
 
     def __init__(self, home: Path, *, read_only: bool = False) -> None:
+        self._home = home.absolute()
         self._database = LocalDatabase(home / LEDGER, _TABLES, code="ledger", read_only=read_only)
         if not read_only:
-            self._add_later_columns()
+            self._bring_up_to_date()
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +140,7 @@ class Ledger:
             str(entry.image_id),
             entry.channel,
             entry.outcome,
-            str(entry.path) if entry.path else None,
+            entry.path and str(entry.path).removeprefix(f"{self._home}/"),
             entry.sha256,
             entry.at.isoformat(),
             entry.name,
@@ -170,7 +171,7 @@ class Ledger:
             " ORDER BY images.rowid LIMIT ?",
             limit,
         )
-        return [_entry(dict(row)) for row in rows]
+        return [self._entry(dict(row)) for row in rows]
 
     def settle_receipts(self, entries: Iterable[Entry]) -> None:
         """Note durably that nothing is owed of these entries, but of one that has taken the place of one of them."""
@@ -207,7 +208,7 @@ class Ledger:
             f" AND later.rowid > images.rowid) AS is_replaced FROM images WHERE {condition}",
             *values,
         )
-        return [(row["row"], _entry(dict(row))) for row in rows]
+        return [(row["row"], self._entry(dict(row))) for row in rows]
 
     def replace_subscriptions(self, filters: Iterable[str]) -> set[str]:
         """Note the filters that are subscribed to from now on; return those that no longer are."""
@@ -250,7 +251,7 @@ class Ledger:
             " WHERE images.rowid > up_to AND outcome = ? ORDER BY images.rowid LIMIT 1",
             SAVED,
         )
-        return _entry(dict(rows[0])) if rows else None
+        return self._entry(dict(rows[0])) if rows else None
 
     def note_executed(self, entry: Entry) -> None:
         """Note durably that the command was run for an image, and before for all earlier ones."""
@@ -261,31 +262,35 @@ class Ledger:
             str(entry.image_id),
         )
 
-    def _add_later_columns(self) -> None:
-        """Bring a ledger of an earlier version up to date."""
+    def _bring_up_to_date(self) -> None:
+        """Add the columns that an earlier version had not, and shorten its paths, which were whole."""
         if self._missing_columns():
             with self.transaction():
                 for column in self._missing_columns():
                     self._database.write(f"ALTER TABLE images ADD COLUMN {column} TEXT")
+        ours = (f"{self._home}/", f"{self._home}0")  # 0 comes next to /
+        if self._database.read("SELECT 1 FROM images WHERE path > ? AND path < ? LIMIT 1", *ours):
+            self._database.write(
+                "UPDATE images SET path = substr(path, length(?1) + 1) WHERE path > ?1 AND path < ?2", *ours
+            )
 
     def _missing_columns(self) -> list[str]:
         there = {row["name"] for row in self._database.read("PRAGMA table_info(images)")}
         return [column for column in _LATER_COLUMNS if column not in there]
 
-
-def _entry(row: Mapping[str, Any]) -> Entry:
-    return Entry(
-        owner=row["owner"],
-        image_id=uuid.UUID(row["image_id"]),
-        channel=row["channel"],
-        outcome=row["outcome"],
-        at=dt.datetime.fromisoformat(row["at"]),
-        path=Path(row["path"]) if row["path"] else None,
-        sha256=row["sha256"],
-        # Not there where a ledger of an earlier version is only read.
-        name=row.get("name"),
-        message=row.get("message"),
-        header=messages.read(ImageHeader, row["header"]) if row.get("header") else None,
-        fingerprint=row.get("fingerprint"),
-        is_replaced=bool(row["is_replaced"]),
-    )
+    def _entry(self, row: Mapping[str, Any]) -> Entry:
+        return Entry(
+            owner=row["owner"],
+            image_id=uuid.UUID(row["image_id"]),
+            channel=row["channel"],
+            outcome=row["outcome"],
+            at=dt.datetime.fromisoformat(row["at"]),
+            path=self._home / row["path"] if row["path"] else None,
+            sha256=row["sha256"],
+            # Not there where a ledger of an earlier version is only read.
+            name=row.get("name"),
+            message=row.get("message"),
+            header=messages.read(ImageHeader, row["header"]) if row.get("header") else None,
+            fingerprint=row.get("fingerprint"),
+            is_replaced=bool(row["is_replaced"]),
+        )

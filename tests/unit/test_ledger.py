@@ -149,6 +149,28 @@ def test_a_ledger_of_the_first_version_is_opened(tmp_path: Path) -> None:
             assert ledger.replace_subscriptions(["a"]) == set()
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_what_is_in_the_folder_is_found_where_the_folder_is_moved_to(tmp_path: Path, *, is_old: bool) -> None:
+    (tmp_path / "bob" / "inbox").mkdir(parents=True)
+    images = [tmp_path / "bob" / "inbox" / "boats.png", tmp_path / "elsewhere.png", tmp_path / "bob0" / "boats.png"]
+    with Ledger(tmp_path / "bob") as ledger:
+        for number, path in enumerate(images):
+            ledger.add(entry(image_id=uuid.UUID(int=number), path=path))
+        assert [one.path for one in ledger.entries()] == images
+    if is_old:
+        with sqlite3.connect(tmp_path / "bob" / LEDGER) as database:
+            database.execute("UPDATE images SET path = ? WHERE path = 'inbox/boats.png'", (str(images[0]),))
+        database.close()
+        with Ledger(tmp_path / "bob"):
+            pass
+    images[0].touch()
+    (tmp_path / "bob").rename(tmp_path / "robert")
+    with Ledger(tmp_path / "robert") as ledger:
+        found = ledger.entries()
+    assert [one.path for one in found] == [tmp_path / "robert" / "inbox" / "boats.png", *images[1:]]
+    assert [one.is_here for one in found] == [True, False, False]
+
+
 def test_what_is_only_read_makes_nothing_and_is_not_written(tmp_path: Path) -> None:
     with Ledger(tmp_path, read_only=True) as ledger:
         assert ledger.entries() == []
