@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := .venv-audit
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: setup programs demo test docs screenshots check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
+.PHONY: setup programs demo test test-again docs screenshots check bench soak defences test-compose audit sbom fuzz lock install-service uninstall-service
 
 setup: $(INSTALLED)
 
