@@ -62,7 +62,8 @@ class Standing:
             page = registrar.receipts(self.image_id, mark)
             self.readers = page.readers
             new += [receipt for signed in page.receipts if (receipt := self._take(signed)) is not None]
-            if page.complete:
+            # A registrar that does not go on has no end either.
+            if page.complete or page.mark == mark:
                 return new
             mark = page.mark
 

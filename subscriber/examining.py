@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from subscriber.proof import moment_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from common.messages import ImageHeader
 
@@ -56,6 +57,17 @@ class Finding:
         return revocation.revocation_date_utc <= self.at or _reason(revocation) == Reason.KEY_COMPROMISE.flag
 
 
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Say what to do about what is wrong, where nothing more precise is said."""
+    try:
+        yield
+    except VerificationError as error:
+        hint = error.hint or "ask whoever gave it to you for image, signature and chain once more"
+        raise VerificationError(error.reason, message=error.message, code=error.code, hint=hint) from error
+
+
+@_hinting()
 def examine(
     image: bytes,
     signature: bytes,

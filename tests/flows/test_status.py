@@ -14,6 +14,7 @@ from common import topics
 from common.arrivals import Message
 from common.certificates import fingerprint
 from common.errors import RefusedError
+from common.registrar_client import RegistrarClient
 from publisher.standing import Standing
 from publisher.status_commands import follow_receipts
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from flows.members import Owner, Reader
     from flows.world import World
+
+    from common.messages import ReceiptsResult
 
 
 def standing_of(owner: Owner, image_id: uuid.UUID) -> Standing:
@@ -168,3 +171,21 @@ def test_whoever_sends_junk_without_end_fills_nobody_s_terminal(
     assert [record.levelno for record in caplog.records if record.getMessage().startswith("dropped a receipt")] == [
         logging.INFO
     ]
+
+
+def test_a_registrar_that_does_not_go_on_keeps_nobody(
+    alice: Owner, bob: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = alice.post().header.image_id
+    send(bob)
+    pages: list[ReceiptsResult] = []
+
+    def stay(registrar: RegistrarClient, image_id: uuid.UUID, mark: str | None) -> ReceiptsResult:
+        assert len(pages) < 3, "it is asked without end"
+        pages.append(receipts(registrar, image_id, mark).model_copy(update={"mark": "00", "complete": False}))
+        return pages[-1]
+
+    receipts = RegistrarClient.receipts
+    monkeypatch.setattr(RegistrarClient, "receipts", stay)
+    assert [receipt.reader for receipt in standing_of(alice, image_id).look(alice.registrar)] == ["bob"]
+    assert len(pages) == 2

@@ -165,8 +165,9 @@ def test_a_forged_list_is_refused() -> None:
 @given(st.binary(max_size=300), st.binary(max_size=300), st.sampled_from([PIN, None]))
 def test_noise_is_refused(signature: bytes, chain: bytes, pin: str | None) -> None:
     for signed, vouching in ((signature, chain_of()), (signature_of(), chain)):
-        with pytest.raises(VerificationError):
+        with pytest.raises(VerificationError) as error:
             examine(IMAGE, signed, vouching, pin=pin)
+        assert error.value.hint
 
 
 def test_a_chain_of_millions_of_beginnings_is_read_at_once() -> None:
