@@ -252,6 +252,8 @@ def _read_settings(home: Path, known: frozenset[str]) -> dict[str, Any]:
 
 def _wrong_usage(error: TyperException, program: str, given: list[str]) -> ConfigurationError:
     message = " ".join(error.format_message().split()).removesuffix(".")
+    # What a value should be, Typer says in the words of pydantic.
+    message = message.replace(": Value error, ", ": ").replace(": Input should ", ": it should ")
     context = getattr(error, "ctx", None)
     # An option without its value has no context; it is one of the command's, which comes first then.
     words = [program, *(word for word in move_global_options(given)[:1] if not word.startswith("-"))]

@@ -107,6 +107,13 @@ def test_what_cannot_be_a_channel_is_wrong_usage(owner: Path, channel: str) -> N
     assert done.stdout == ""
 
 
+def test_what_is_no_cipher_is_told_which_there_are(owner: Path) -> None:
+    done = run("publisher", "post", CHELSEA, "--home", owner, "--cipher", "des")
+    assert_refused(
+        done, "(env var: 'SEALCAST_CIPHER'): 'des' is not one of 'aes-256-gcm'", "publisher post --help", exit_code=2
+    )
+
+
 def test_a_file_name_need_not_be_text(owner: Path, tmp_path: Path) -> None:
     file = tmp_path / "caf\udcff.jpg"
     file.write_bytes(CHELSEA.read_bytes())

@@ -230,5 +230,7 @@ def test_a_value_that_does_not_fit_is_wrong_usage_wherever_it_comes_from(
         cli.settings('number = "many"')
     code, error, hint = cli.refused("show", *(["--number", "many"] if source == "command line" else []))
     assert code == "2"
-    assert error.startswith("error: invalid value for '--number' (env var: 'SEALCAST_NUMBER')")
+    assert error.startswith(
+        "error: invalid value for '--number' (env var: 'SEALCAST_NUMBER'): it should be a valid integer"
+    )
     assert hint == f"hint: see sample show --help{told}"
