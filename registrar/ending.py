@@ -47,6 +47,7 @@ class Ending:
         self._take_over = take_over
         self._clock = clock
         self._held: Message | None = None
+        self._due: list[str] = []
 
     def subscribe(self) -> None:
         """Ask the broker for its log of connections, which nobody else may read."""
@@ -78,11 +79,16 @@ class Ending:
             self._connections.note(client_id, user, self._clock())
 
     def end(self) -> None:
-        """End every session that is to end; what keeps one from that is logged, and it is tried again."""
-        ended = 0
+        """End every session that was to end at the last call, too: by then whoever asked for it has the reply.
+
+        What keeps one from that is logged, and it is tried again.
+        """
+        ended, before = 0, frozenset(self._due)
         try:
-            for client_id in self._connections.to_end():
-                ended += self._end(client_id)
+            self._due = self._connections.to_end()
+            for client_id in self._due:
+                if client_id in before:
+                    ended += self._end(client_id)
         except SealcastError as error:
             _log.warning("could not end a session, will try again: %s", error.message)
         if ended:

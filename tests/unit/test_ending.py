@@ -55,7 +55,9 @@ class World:
         self.ending.watch()
 
     def revoke(self) -> None:
+        """Revoke alice, a look before her sessions are ended."""
         Revocations(self.engine).revoke("alice", Reason.SUPERSEDED, NOW)
+        self.ending.end()
 
 
 @pytest.fixture
@@ -78,6 +80,14 @@ def test_it_takes_over_what_is_to_end_until_the_broker_says_so(world: World) -> 
     world.connect("one", "registrar")
     world.ending.end()
     assert world.taken_over == ["one", "one"]
+
+
+def test_who_has_asked_for_it_has_the_reply_first(world: World) -> None:
+    world.connect("one", "alice")
+    world.revoke()
+    assert world.taken_over == []
+    world.ending.end()
+    assert world.taken_over == ["one"]
 
 
 def test_who_comes_back_between_is_ended_again(world: World) -> None:
