@@ -98,7 +98,7 @@ class Broker:
             return
         now, hint = time.monotonic(), f"see {self._log}"
         if len(self._restarts) == _MOST_RESTARTS and now - self._restarts[0] < _RESTARTS_SECONDS:
-            raise SessionError("the broker has ended again and again", hint=hint)
+            raise SessionError("the broker has ended again and again", hint=hint, code="broker_failed")
         self._restarts.append(now)
         _log.warning("the broker has ended (%s): %s", _ending(self._process.returncode), hint)
         self._masking.wait()
