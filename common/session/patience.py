@@ -36,17 +36,22 @@ class Patience:
         self._reminder = _FIRST_REMINDER_SECONDS
 
     def wait_after_loss(self, reason: str) -> float:
-        """Note that the connection is lost, and return how long to wait."""
+        """Note that the connection is lost, or ended before it stood, and return how long to wait.
+
+        With TLS 1.3 a certificate that is refused shows only so.
+        """
         if self._lost_at is None:
             self._lost_at, self._lost_at_time_of_day = time.monotonic(), time.strftime("%H:%M:%S")
             _log.log(self._level, "lost the connection to the broker at %s, trying again: %s", self._address, reason)
+        self._remind(
+            "the broker at %s has closed each connection since %s: "
+            "the certificate may be expired (see `whoami`) or revoked (ask whoever runs the registrar)"
+        )
         return self._next_wait()
 
     def wait_after_failure(self) -> float:
         """Note that nobody answers, remind of it now and then, and return how long to wait."""
-        if self._lost_at is not None and time.monotonic() - self._lost_at >= self._reminder:
-            _log.log(self._level, "waiting for the broker at %s since %s", self._address, self._lost_at_time_of_day)
-            self._reminder = min(2 * self._reminder, _LONGEST_REMINDER_SECONDS)
+        self._remind("waiting for the broker at %s since %s")
         return self._next_wait()
 
     def end(self, *, resumed: bool) -> None:
@@ -56,6 +61,11 @@ class Patience:
             away = time.monotonic() - self._lost_at
             _log.log(self._level, "connected to the broker at %s again after %.0f s: %s", self._address, away, kept)
         self._lost_at, self._tries, self._reminder = None, 0, _FIRST_REMINDER_SECONDS
+
+    def _remind(self, text: str) -> None:
+        if self._lost_at is not None and time.monotonic() - self._lost_at >= self._reminder:
+            _log.log(self._level, text, self._address, self._lost_at_time_of_day)
+            self._reminder = min(2 * self._reminder, _LONGEST_REMINDER_SECONDS)
 
     def _next_wait(self) -> float:
         longest = min(self._longest_wait, 2.0**self._tries)

@@ -41,7 +41,6 @@ def test_a_loss_is_told_once_the_waiting_now_and_then_and_the_return(
     patience = Patience(ADDRESS, longest_wait=30)
     patience.wait_after_loss("the connection was cut")
     for _ in range(20):
-        patience.wait_after_loss("again")
         patience.wait_after_failure()
         clocks.advance(1)
     patience.end(resumed=True)
@@ -54,6 +53,23 @@ def test_a_loss_is_told_once_the_waiting_now_and_then_and_the_return(
     ]
     assert said[0].endswith(": the connection was cut")
     assert "again after 20 s: it kept what came meanwhile" in said[-1]
+
+
+def test_a_broker_that_lets_nobody_in_any_more_may_have_a_reason(
+    clocks: Clocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    patience = Patience(ADDRESS, longest_wait=30)
+    for _ in range(20):
+        patience.wait_after_loss("the connection was cut")
+        clocks.advance(1)
+    patience.end(resumed=True)
+    lost, *reminders, again = [record.message for record in caplog.records]
+    assert lost.endswith(": the connection was cut")
+    assert len(reminders) == 2
+    assert {line.partition("since ")[2][8:] for line in reminders} == {
+        ": the certificate may be expired (see `whoami`) or revoked (ask whoever runs the registrar)"
+    }
+    assert "again after 20 s" in again
 
 
 @pytest.mark.parametrize("set_by", [-3600, 3600])
